@@ -1,0 +1,41 @@
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+/* Counters: one writer each, relaxed atomics, read by anybody.                Thread: any. */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define STATS(X)                                                                                   \
+    X(sessions_opened)                                                                             \
+    X(sessions_closed)                                                                             \
+    X(logins_ok)                                                                                   \
+    X(logins_refused)                                                                              \
+    X(links_opened)                                                                                \
+    X(links_lost)                                                                                  \
+    X(upstream_commands)                                                                           \
+    X(upstream_bytes_in)                                                                           \
+    X(upstream_bytes_out)                                                                          \
+    X(fetch_hits)                                                                                  \
+    X(fetch_misses)                                                                                \
+    X(fetch_joins)                                                                                 \
+    X(store_commits)                                                                               \
+    X(store_dropped_writes)                                                                        \
+    X(store_bad_records)                                                                           \
+    X(store_evicted_bytes)                                                                         \
+    X(resyncs)
+
+enum stat {
+#define STATS_ENUM(name) STAT_##name,
+    STATS(STATS_ENUM)
+#undef STATS_ENUM
+    STAT_N
+};
+
+struct stats {
+    _Atomic uint64_t value[STAT_N];
+};
+
+void stats_add(struct stats *stats, enum stat which, uint64_t n);
+uint64_t stats_get(const struct stats *stats, enum stat which);
+const char *stats_name(enum stat which);
+
+#endif
