@@ -1,0 +1,110 @@
+"""Fixtures of the integration tests. The proxy ones need IMAPCACHED_BIN, the others nothing but Dovecot."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+
+from imapjudge import dovecot as judge_dovecot  # noqa: E402
+from imapjudge import fakeserver, imapclient, link as judge_link, proxy as judge_proxy, tap as judge_tap  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Fixtures see how their test went: request.node.report_call."""
+    report = (yield).get_result()
+    setattr(item, 'report_' + report.when, report)
+    if report.when == 'call' and report.failed:
+        for title, text in getattr(item, 'judge_logs', lambda: [])():
+            report.sections.append((title, text))
+
+
+def _log_of(request, title, read):
+    """On failure the report of this test gets what read() gives then."""
+    logs = getattr(request.node, 'judge_logs', lambda: [])
+    request.node.judge_logs = lambda: logs() + [(title, read())]
+
+
+@pytest.fixture(scope='session')
+def dovecot_server():
+    """One Dovecot for the whole run."""
+    with judge_dovecot.Dovecot(users=50) as server:
+        yield server
+
+
+@pytest.fixture
+def dovecot(dovecot_server, request):
+    """The run's Dovecot; its log is shown when the test fails."""
+    _log_of(request, 'Dovecot log', dovecot_server.log)
+    return dovecot_server
+
+
+@pytest.fixture
+def user(dovecot):
+    """A login of that Dovecot nobody has used, password "pw", empty INBOX."""
+    return dovecot.new_user()
+
+
+@pytest.fixture
+def tap(dovecot):
+    """A counting tap before Dovecot's cleartext port; proxy() stands before it."""
+    with judge_tap.Tap(dovecot.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def link(dovecot):
+    """A link emulator before Dovecot, without delay until link.shape()."""
+    with judge_link.Link(dovecot.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def fake():
+    """A scripted server, already listening; errors of its scripts fail the test."""
+    with fakeserver.FakeServer() as server:
+        yield server
+    assert not server.errors, server.errors
+
+
+@pytest.fixture
+def make_proxy(tmp_path, request):
+    """make_proxy(upstream_port, *more arguments, ...) -> running imapjudge.proxy.Proxy, ended and checked after the
+    test: it has to leave with status 0 on SIGTERM, so a sanitizer's report fails the test."""
+    binary = os.environ.get('IMAPCACHED_BIN')
+    if not binary:
+        pytest.skip('IMAPCACHED_BIN is not set')
+    made = []
+
+    def make(upstream_port, *arguments, **options):
+        instance = judge_proxy.Proxy(binary, upstream_port, tmp_path / ('proxy%d' % len(made)), arguments, **options)
+        made.append(instance)
+        _log_of(request, 'imapcached log', instance.log)
+        return instance.start()
+    yield make
+    ended = [instance.end() for instance in made]
+    for instance, (status, problem) in zip(made, ended):
+        assert status == 0 and not problem, 'imapcached ended with %s %s\n%s' % (status, problem, instance.log())
+
+
+@pytest.fixture
+def proxy(make_proxy, tap):
+    """imapcached before the tap before Dovecot."""
+    return make_proxy(tap.port)
+
+
+@pytest.fixture
+def connect(request):
+    """connect(port, user) -> logged-in client, closed after the test; its transcript is shown on failure."""
+    clients = []
+
+    def make(port, user=None, password='pw', **options):
+        client = imapclient.IMAPClient('127.0.0.1', port, name='c%d' % (len(clients) + 1), **options)
+        clients.append(client)
+        return client.login(user, password) if user else client
+    _log_of(request, 'transcripts', lambda: '\n\n'.join(c.dump(30) for c in clients))
+    yield make
+    for client in clients:
+        client.close()
