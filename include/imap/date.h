@@ -1,0 +1,15 @@
+#ifndef IMAP_DATE_H
+#define IMAP_DATE_H
+/* Dates of the protocol, checked and kept as text: the proxy never reckons with them.
+ * Thread: any.   RFC 3501 section 9 date, date-time. */
+#include "base/slice.h"
+
+enum { DATE_TEXT_MAX = 11, DATE_TIME_TEXT_MAX = 26 };
+
+/* `1-Feb-2026`, `01-Feb-2026` (any case); canonical "1-Feb-2026" into @out. */
+bool date_check(struct slice text, char out[DATE_TEXT_MAX + 1]);
+/* `" 1-Feb-2026 10:11:12 +0000"` without its quotes; leading blank or 0 are one; canonical (two
+ * columns with a blank) into @out. */
+bool date_time_check(struct slice text, char out[DATE_TIME_TEXT_MAX + 1]);
+
+#endif
