@@ -1,0 +1,96 @@
+#ifndef ACCOUNT_ACCOUNT_H
+#define ACCOUNT_ACCOUNT_H
+/* Accounts: (upstream, authzid, authcid) with their proofs, links and mailboxes.  A session logs in
+ * through account_login(), holds the account while it lives, and asks for everything else here or
+ * at a mailbox.  Completions never run inside the call that started the work; a canceled request
+ * completes no more.
+ * Owner of memory: struct accounts owns accounts, an account its links and mailboxes.
+ * Thread: loop.  Design sections 2, 8, 9. */
+#include "base/settings.h"
+#include "base/slice.h"
+#include "base/stats.h"
+#include "base/status.h"
+#include "imap/capability.h"
+#include "imap/outcmd.h"
+#include "imap/response.h"
+#include "upstream/link.h"
+
+struct store;
+struct accounts;
+struct account;
+struct feed;
+struct login_request;
+struct request;
+
+struct accounts_env {
+    struct evloop *loop;
+    struct resolver *resolver;
+    struct store *store;
+    struct stats *stats;
+    /* TLS context for an upstream; owned by the root, replaced on reload. */
+    struct tls_client *(*tls_for)(void *arg, const struct upstream_settings *upstream);
+    void *tls_arg;
+};
+
+struct accounts *accounts_create(const struct accounts_env *env, const struct settings *settings);
+/* New settings (SIGHUP); accounts keep the upstream they have while it is unchanged. */
+void accounts_set_settings(struct accounts *accounts, const struct settings *settings);
+/* Persist what mailboxes know, close every link.  No session may hold an account any more. */
+void accounts_destroy(struct accounts **accounts);
+
+/* --- login ------------------------------------------------------------------------------------ */
+/* st: OK with the account (held for the caller); AUTH with the upstream's refusal text in @text
+ * (a sanitised "[CODE] words", may be empty); NOT_FOUND: no upstream for this login; else why. */
+typedef void login_done_fn(void *arg, enum status st, struct account *account, struct slice text);
+/* Prove (login, password) at the upstream, or by a proof younger than auth.ttl. */
+struct login_request *account_login(struct accounts *accounts, const struct link_login *login,
+                                    login_done_fn *done, void *arg);
+void account_login_cancel(struct login_request **request);
+
+/* A session's hold on the account.  revoked(): the session's secret is no longer accepted, or the
+ * account must be left: say BYE with @text. */
+struct account_user {
+    struct account_user *next, *prev;
+    struct account *account;
+    void (*revoked)(struct account_user *user, const char *text);
+};
+void account_attach(struct account *account, struct account_user *user);
+void account_detach(struct account_user *user);
+
+/* The upstream's capabilities as last told after login. */
+const struct capabilities *account_capabilities(const struct account *account);
+/* "upstream/login", for logs. */
+const char *account_name(const struct account *account);
+
+/* --- commands that go upstream ----------------------------------------------------------------- */
+enum route {
+    ROUTE_ANY,  /* needs no mailbox: LIST, STATUS, CREATE ... */
+    ROUTE_FEED, /* on the link that has @feed's mailbox selected, read-write */
+    ROUTE_BULK, /* on a bulk link; with @feed's mailbox EXAMINEd when one is given */
+};
+
+/* Send @cmd over the link that @route and @feed (may be NULL) name, waiting for one when none
+ * is up.  ops and arg as for link_send(); done() with NETWORK/TIMEOUT/LIMIT when no link can be
+ * had, was_sent then false.  highest_uid: for ROUTE_BULK, the highest UID the command names: the
+ * link is brought past it first (design 5.8); else 0. */
+struct request *account_request(struct account *account, enum route route, struct feed *feed,
+                                uint32_t highest_uid, struct outcmd *cmd,
+                                const struct upcmd_ops *ops, void *arg);
+/* The same with a streamed literal (APPEND), on a bulk link.  want_data()'s command is used with
+ * link_stream_write(). */
+struct request *account_request_stream(struct account *account, struct outcmd *cmd,
+                                       uint64_t literal_bytes, const struct upcmd_ops *ops,
+                                       void *arg);
+/* No more calls of its ops. */
+void account_request_cancel(struct request **request);
+
+/* --- mailboxes --------------------------------------------------------------------------------- */
+/* The live mailbox of that name, or NULL. */
+struct feed *account_find_feed(struct account *account, struct slice name);
+/* The name is about to be deleted or renamed: its feed lets go of it, its views are told BYE once
+ * the upstream has said OK (account_name_changed()). */
+void account_name_leaving(struct account *account, struct slice name);
+/* CREATE, DELETE or RENAME of @name succeeded: cached records of the name go. */
+void account_name_changed(struct account *account, struct slice name);
+
+#endif

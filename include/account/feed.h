@@ -1,0 +1,58 @@
+#ifndef ACCOUNT_FEED_H
+#define ACCOUNT_FEED_H
+/* A feed keeps one mailbox true: it owns the model (model/mailbox.h), the link that has the mailbox
+ * SELECTed, the plan that downloads what is missing, and knows the sessions that have the mailbox
+ * open.  When its link is lost the feed stays, and resynchronises by the ladder (QRESYNC,
+ * CONDSTORE, full scan).
+ * Owner of memory: the account; kept while a session uses it and some time after.
+ * Thread: loop.  Design sections 2, 5, 7. */
+#include "account/account.h"
+#include "model/mailbox.h"
+#include "model/view.h"
+
+struct feed;
+struct open_request;
+struct refresh_request;
+struct plan;
+
+/* A session that has the mailbox open.  Embedded in the session. */
+struct feed_user {
+    struct feed_user *next, *prev;
+    struct feed *feed;
+    /* The model has changed: there may be something to tell.  Bursts are gathered. */
+    void (*changed)(struct feed_user *user);
+    /* The mailbox cannot be served any more (UIDVALIDITY changed, deleted): close the view now
+     * (detach), then BYE with @text. */
+    void (*gone)(struct feed_user *user, const char *text);
+};
+
+/* st OK: the feed, its model complete and fresh: attach within the call.  Else @text is the tagged
+ * answer without tag, "NO [CODE] words" (sanitised). */
+typedef void feed_open_fn(void *arg, enum status st, struct feed *feed, struct slice text);
+struct open_request *feed_open(struct account *account, struct slice name, feed_open_fn *done,
+                               void *arg);
+void feed_open_cancel(struct open_request **request);
+void feed_attach(struct feed *feed, struct feed_user *user);
+/* The user's view must be closed before. */
+void feed_detach(struct feed_user *user);
+
+struct slice feed_name(const struct feed *feed);
+struct account *feed_account(const struct feed *feed);
+struct mailbox *feed_mailbox(struct feed *feed);
+struct plan *feed_plan(struct feed *feed);
+/* Id in the store, of this UIDVALIDITY. */
+uint64_t feed_store_id(const struct feed *feed);
+/* The upstream gave write access ([READ-WRITE]). */
+bool feed_is_writable(const struct feed *feed);
+/* False: the upstream said NOMODSEQ, or has no CONDSTORE. */
+bool feed_has_modseq(const struct feed *feed);
+
+/* Make the model fresh: OK (deferred) when a round trip on the feed completed less than `fresh` ago
+ * and must_ask is not set; else after one coalesced probe, begun after this call. */
+typedef void refresh_fn(void *arg, enum status st);
+struct refresh_request *feed_refresh(struct feed *feed, bool must_ask, refresh_fn *done, void *arg);
+void feed_refresh_cancel(struct refresh_request **request);
+/* True when feed_refresh(.., false, ..) would complete without asking. */
+bool feed_is_fresh(const struct feed *feed);
+
+#endif

@@ -1,0 +1,117 @@
+#ifndef UPSTREAM_LINK_H
+#define UPSTREAM_LINK_H
+/* One upstream connection: connect, TLS, login, then a pipeline of tagged commands, and IDLE when
+ * nothing else is to be said.  It knows the protocol of the wire (tags, literals, continuations,
+ * IDLE/DONE) and nothing of mailboxes: untagged data goes to its owner and to the commands.
+ * It does not reconnect; the owner makes a new link.
+ * Owner of memory: the account (link_create .. link_close); commands belong to the link.
+ * Completions never run inside the call that started the work.       Thread: loop.
+ * RFC 3501/9051, 2177 (IDLE), 4959 (SASL-IR), 7888 (LITERAL+), 2971 (ID), 5161 (ENABLE). */
+#include "base/settings.h"
+#include "base/slice.h"
+#include "base/stats.h"
+#include "base/status.h"
+#include "imap/capability.h"
+#include "imap/outcmd.h"
+#include "imap/response.h"
+
+struct evloop;
+struct resolver;
+struct tls_client;
+struct link;
+struct upcmd;
+
+/* What a login needs; borrowed by the link until its login has ended. */
+struct link_login {
+    struct slice authzid; /* usually empty */
+    struct slice authcid;
+    struct slice password;
+};
+
+struct link_env {
+    struct evloop *loop;
+    struct resolver *resolver;
+    struct tls_client *tls; /* NULL only in tests without TLS */
+    const struct upstream_settings *upstream; /* outlives the link */
+    struct stats *stats;
+};
+
+struct link_ops {
+    /* Logged in; capabilities known, CONDSTORE/QRESYNC enabled where offered. */
+    void (*ready)(void *owner, struct link *link);
+    /* Every untagged response, before the commands see it; never status lines of the login. */
+    void (*untagged)(void *owner, struct link *link, const struct response *response);
+    /* IDLE was accepted: from now on the server pushes. */
+    void (*idling)(void *owner, struct link *link);
+    /* The link is gone: AUTH (login refused, see fail and *refusal), TLS, NETWORK, TIMEOUT, END
+     * (BYE or end of stream), PROTOCOL.  All commands have completed before.  refusal: the tagged
+     * NO of the login or the BYE, or NULL.  The link's memory goes after this returns. */
+    void (*closed)(void *owner, struct link *link, enum status why,
+                   const struct response *refusal, const struct fail *fail);
+};
+
+/* What a command's owner hears.  Members may be NULL. */
+struct upcmd_ops {
+    /* An untagged response while the command is in flight; true: it was mine (later commands
+     * are not asked).  Asked in order of sending. */
+    bool (*untagged)(void *arg, const struct response *response);
+    /* A literal is announced in a response whose text so far is @text (it ends with "{n}").
+     * true: stream it to literal_data/literal_end; untagged() then comes with the rest, the
+     * literal marked as streamed.  false: collected when <= LINK_COLLECT_MAX, else link lost. */
+    bool (*literal)(void *arg, struct slice text, uint64_t size);
+    void (*literal_data)(void *arg, struct slice bytes);
+    void (*literal_end)(void *arg);
+    /* The server asks for the streamed literal (LINK_STREAM part of the command): send with
+     * link_stream_write(); called again whenever there is room for more. */
+    void (*want_data)(void *arg, struct upcmd *cmd);
+    /* Exactly once.  OK/DENIED/PROTOCOL (BAD) with the tagged response; NETWORK, TIMEOUT, END,
+     * CANCELED without.  was_sent: the whole command including literals left for the server, so
+     * that without a tagged reply its outcome is unknown. */
+    void (*done)(void *arg, enum status st, const struct response *tagged, bool was_sent);
+};
+
+enum {
+    LINK_COLLECT_MAX = 1024 * 1024, /* a literal that nobody streams */
+    LINK_LINE_MAX = 8 * 1024 * 1024, /* one response with its collected literals */
+};
+
+enum upcmd_flags {
+    UPCMD_ALONE = 1, /* nothing before it in flight when sent, nothing sent until it completes */
+    UPCMD_STREAM = 2, /* ends with a literal given by link_stream_write() */
+};
+
+struct link *link_create(const struct link_env *env, const struct link_login *login,
+                         const struct link_ops *ops, void *owner);
+/* Abort or say LOGOUT first (polite); commands complete with CANCELED, closed() is not called. */
+void link_close(struct link **link, bool polite);
+
+bool link_is_ready(const struct link *link);
+/* "1.2.3.4:993", for logs. */
+const char *link_peer(const struct link *link);
+const struct capabilities *link_capabilities(const struct link *link);
+bool link_has_qresync(const struct link *link);  /* enabled */
+bool link_has_condstore(const struct link *link); /* enabled */
+/* Commands queued or in flight, IDLE not counted. */
+size_t link_load(const struct link *link);
+
+/* Queue a command.  @cmd (text without tag and CRLF; emptied by the call) may hold literals: sent
+ * with "{n+}" where the server has LITERAL+, else each waits for its "+".
+ * stream_bytes: with UPCMD_STREAM the size of the literal that follows the text ("{n}" is written
+ * by the link, always synchronising above 4 KiB, so that the server can refuse early).
+ * Returns the command, valid until its done(). */
+struct upcmd *link_send(struct link *link, struct outcmd *cmd, unsigned flags,
+                        uint64_t stream_bytes, const struct upcmd_ops *ops, void *arg);
+/* The owner of @cmd is gone or no longer interested: no call of its ops after this.  A command not
+ * yet sent is dropped; a streamed literal that cannot be completed costs the link. */
+void upcmd_detach(struct upcmd *cmd);
+/* Bytes of the streamed literal; takes what there is room for. */
+size_t link_stream_write(struct upcmd *cmd, struct slice bytes);
+
+/* IDLE when nothing has been in flight for a short while; DONE goes out with the next command. */
+void link_want_idle(struct link *link, bool wanted);
+/* Stop and go on reading (flow control while the store's backlog is long). */
+void link_set_paused(struct link *link, bool paused);
+/* When the last complete round trip ended (a tagged OK, or a byte while idling counts not). */
+uint64_t link_last_tagged_ms(const struct link *link);
+
+#endif
