@@ -24,11 +24,11 @@ struct record_key {
 /* key borrows @text. */
 struct record_key record_key_of(struct slice text);
 
-struct op;
+struct store_op;
 struct record {
     uint32_t uid;
     struct slice stored;      /* verified entries in the map */
-    const struct op *pending; /* newest first, not yet acknowledged; NULL mostly */
+    const struct store_op *pending; /* newest first, not yet acknowledged; NULL mostly */
     uint64_t floor;           /* pending writes up to this one were dropped since */
 };
 
@@ -42,7 +42,7 @@ bool record_find_content(const struct record *record, const struct record_key *s
 /* All items (not the content pointers) in no particular order: for derivation from a superset. */
 struct record_iter {
     struct slice rest;
-    const struct op *pending;
+    const struct store_op *pending;
     bool has_begun;
 };
 /* iter: zeroed before the first call.  False at the end.  An item put twice may come twice. */
