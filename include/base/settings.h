@@ -30,6 +30,7 @@ struct upstream_settings {
 };
 
 struct listener_settings {
+    const char *name;    /* section title, in logs */
     const char *address; /* "127.0.0.1:1143", "[::1]:993" */
     bool is_tls;         /* implicit TLS */
     bool has_starttls;
