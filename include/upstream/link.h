@@ -55,10 +55,11 @@ struct upcmd_ops {
     /* An untagged response while the command is in flight; true: it was mine (later commands
      * are not asked).  Asked in order of sending. */
     bool (*untagged)(void *arg, const struct response *response);
-    /* A literal is announced in a response whose text so far is @text (it ends with "{n}").
+    /* A literal is announced: @so_far is the response as the reader has it (reader_unit(): its
+     * last hole is this literal, earlier ones were streamed), for respfetch_pending().
      * true: stream it to literal_data/literal_end; untagged() then comes with the rest, the
      * literal marked as streamed.  false: collected when <= LINK_COLLECT_MAX, else link lost. */
-    bool (*literal)(void *arg, struct slice text, uint64_t size);
+    bool (*literal)(void *arg, struct unit so_far, uint64_t size);
     void (*literal_data)(void *arg, struct slice bytes);
     void (*literal_end)(void *arg);
     /* The server asks for the streamed literal (LINK_STREAM part of the command): send with
