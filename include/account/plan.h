@@ -1,19 +1,18 @@
 #ifndef ACCOUNT_PLAN_H
 #define ACCOUNT_PLAN_H
-/* The FETCH plan of one mailbox: downloads immutable items that nobody has yet, in few commands,
- * each once.  A `pending` is one message with the items asked of it: several sessions that want the
- * same join on it, and it carries the values from the wire to them (the store keeps them for later
- * sessions, after the tagged OK).  Values of more than PLAN_INLINE_MAX octets are content in the
- * store and can be read while they are still arriving.
- * Asked items are gathered and sent once a loop turn (plan_flush by the end-of-turn hook).
+/* The FETCH plan of one mailbox: downloads items that nobody has yet, in few commands, each once.
+ * A `pending` is one holder's interest in items of one message; holders that want the same item
+ * share its value, which goes with the last of them (the store keeps it for later sessions, after
+ * the tagged OK).  Values of more than PLAN_INLINE_MAX octets are content in the store and can be
+ * read while they are still arriving.  A filler-shaped value (T1) is held back until the tagged
+ * reply says that it is meant.
+ * Asked items are gathered and sent once a loop turn, by plan_flush().
  * Memory: bounded by what sessions hold; a session holds at most PLAN_WINDOW pendings.
  * Owner: the mailbox.  Thread: loop.  Design section 5; protocol.md T1, T2, F-rules. */
-#include "base/slice.h"
-#include "base/status.h"
+#include "account/account.h"
 #include "imap/fetchitem.h"
 #include "store/content.h"
 
-struct feed;
 struct plan;
 struct pending;
 
@@ -22,49 +21,88 @@ enum {
     PLAN_WINDOW = 512,    /* pendings held by one session */
     PLAN_SET_MAX = 256,   /* messages per upstream command of small items */
     PLAN_BODIES_MAX = 32, /* messages per upstream command of body sections */
-    PLAN_ATTEMPTS = 2,    /* a command whose link dies twice is not sent again */
+    PLAN_ATTEMPTS = 2,    /* an item whose command's link dies twice is not asked again */
 };
 
-enum plan_value_state {
-    PLAN_VALUE_WANTED,  /* not asked upstream yet, or asked and nothing here */
-    PLAN_VALUE_ARRIVING, /* content: size known, bytes on their way, readable so far */
-    PLAN_VALUE_HERE,
-    PLAN_VALUE_ABSENT,  /* the upstream said OK and gave none, twice */
-    PLAN_VALUE_FAILED,  /* link lost twice, or refused */
+enum value_state {
+    VALUE_WANTED,   /* not asked upstream yet, or asked and nothing here */
+    VALUE_ARRIVING, /* content: size known, bytes on their way, readable so far */
+    VALUE_HERE,
+    VALUE_ABSENT, /* the upstream said OK and gave none (twice, unless the message has gone), or
+                     gave filler for a message expunged meanwhile */
+    VALUE_FAILED, /* link lost twice, refused, or no longer readable; see why */
 };
 
-struct plan_value {
-    enum plan_value_state state;
+struct value {
+    enum value_state state;
+    enum status why;     /* VALUE_FAILED: DENIED, NETWORK ... */
     bool is_content;     /* bytes are in @content, else in @token */
     bool is_nil;         /* the upstream said NIL */
+    bool is_literal8;    /* answer as `~{n}` */
+    bool is_part;        /* begins at @base of the section, else it is the whole section */
+    uint64_t base;
     struct slice token;  /* verbatim value as it goes after the item name: `"..."`, `{n}CRLF...`,
                             `(...)`, NIL; for body sections the octets alone, without {n} */
-    struct content_ref content; /* size in octets is known from PLAN_VALUE_ARRIVING on */
+    struct content_ref content; /* size in octets is known from VALUE_ARRIVING on */
 };
 
 /* A session's interest.  Embedded in its FETCH command. */
 struct plan_waiter {
     struct plan_waiter *next, *prev;
-    /* Something this waiter may be waiting for has moved; look again. Deferred, once a turn. */
+    /* Something this waiter may be waiting for has moved; look again.  Deferred, once a turn, from
+     * plan_flush(); it may call anything here but plan_destroy(). */
     void (*progress)(struct plan_waiter *waiter);
     bool is_linked;
 };
 
-struct plan *plan_create(struct feed *feed);
+/* What the plan needs of its mailbox.  Members are never NULL. */
+struct plan_ops {
+    /* account_request() for this mailbox; @cmd is emptied. */
+    struct request *(*send)(void *arg, enum route route, uint32_t highest_uid, struct outcmd *cmd,
+                            const struct upcmd_ops *ops, void *cmd_arg);
+    void (*cancel)(void *arg, struct request **request); /* account_request_cancel() */
+    void (*pause)(void *arg, struct request *request, bool paused); /* account_request_pause() */
+    bool (*has_uid)(void *arg, uint32_t uid);                       /* still in the model? */
+    /* There is something for plan_flush() to do: call it later in this turn, not from here. */
+    void (*wake)(void *arg);
+};
+
+struct plan_env {
+    struct store *store;
+    struct stats *stats; /* may be NULL */
+    uint64_t mailbox_id; /* mailbox_store_id() */
+    const struct plan_ops *ops;
+    void *arg;
+};
+
+struct plan *plan_create(const struct plan_env *env);
+/* All pendings must have been released, all waiters taken away.  Requests are canceled. */
 void plan_destroy(struct plan **plan);
 void plan_wait(struct plan *plan, struct plan_waiter *waiter);
-void plan_unwait(struct plan *plan, struct plan_waiter *waiter);
+void plan_unwait(struct plan *plan, struct plan_waiter *waiter); /* nothing when not waiting */
 
-/* Ask for @item of message @uid, joining whoever asks for it already.  Adds one hold. */
+/* Ask for @item of message @uid (not FETCH_IS_MODEL ones), joining whoever asks for it already:
+ * a partial is asked as such, or joins the whole if that is on its way.  Copies what it needs of
+ * @item.  Returns the caller's own pending. */
 struct pending *plan_ask(struct plan *plan, uint32_t uid, const struct fetch_item *item);
-/* One more item on a pending already held. */
+/* One more item on it. */
 void pending_add(struct pending *pending, const struct fetch_item *item);
-/* The value under that key (fetch_item_key()), or NULL when not asked. */
-const struct plan_value *pending_value(const struct pending *pending, struct slice key);
+/* The value for @item (as asked, partial or not), or NULL when it was not asked here.  A partial's
+ * value may be the whole section: cut by value->base.  Valid until the pending is released. */
+const struct value *pending_value(const struct pending *pending, const struct fetch_item *item);
 uint32_t pending_uid(const struct pending *pending);
-/* Drop one hold; the values go with the last one. */
+/* Drop it. */
 void pending_release(struct plan *plan, struct pending **pending);
-/* Send what has been gathered.  Called once a turn. */
+
+/* Between 1 and max octets of a body section's value, @offset counted from the value's own first
+ * octet, borrowed until the next call of the plan or store_read_end(): within store_read_begin/_end.
+ * END: offset is at its end.  AGAIN: not there yet.  NOT_FOUND: lost (evicted, damaged): go on by
+ * asking for the rest, as a partial, in another pending. */
+enum status plan_read(struct plan *plan, const struct value *value, uint64_t offset, size_t max,
+                      struct slice *out) MUST_USE;
+
+/* Tell the waiters, then send what has been gathered; links paused for the store's sake go on when
+ * it has drained.  Called once a turn after plan_ops.wake(), and when the store has drained. */
 void plan_flush(struct plan *plan);
 
 #endif
