@@ -78,7 +78,7 @@ struct args_status {
 
 struct args_append {
     struct slice mailbox;
-    struct flag_list flags;
+    struct imap_flag_list flags;
     bool has_date;
     struct slice date; /* canonical, without quotes */
     uint64_t size;     /* of the message literal, which is never in the text */
@@ -110,7 +110,7 @@ struct args_store {
     struct seqset set;
     enum store_mode mode;
     bool is_silent;
-    struct flag_list flags;
+    struct imap_flag_list flags;
     bool has_unchangedsince;
     uint64_t unchangedsince;
     /* X-GM-LABELS instead of FLAGS: labels as decoded strings */

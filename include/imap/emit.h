@@ -18,7 +18,7 @@ void emit_literal_header(struct buf *out, uint64_t size, bool is_literal8);
 /* Mailbox name in LIST, STATUS: quoted or literal, INBOX as it is. */
 void emit_mailbox(struct buf *out, struct slice name);
 /* "(\Seen $Forwarded)" of the bits and keywords; IMAP_FLAG_ANY is "\*". */
-void emit_flags(struct buf *out, const struct flag_list *flags);
+void emit_flags(struct buf *out, const struct imap_flag_list *flags);
 
 /* "* 3 EXISTS CRLF". */
 void emit_number_response(struct buf *out, uint32_t number, const char *name);

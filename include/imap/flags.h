@@ -1,7 +1,7 @@
 #ifndef IMAP_FLAGS_H
 #define IMAP_FLAGS_H
 /* Message flags on the wire: system flags as bits, keywords as text.   Thread: any.
- * RFC 3501 2.3.2. */
+ * Prefix IMAP_: model/flagset.h has names of its own for the sets of a mailbox.  RFC 3501 2.3.2. */
 #include "imap/lexer.h"
 
 enum imap_flag {
@@ -14,9 +14,9 @@ enum imap_flag {
     IMAP_FLAG_ANY = 64 /* "\*", only in PERMANENTFLAGS */
 };
 
-enum { FLAGS_KEYWORDS_MAX = 1024, FLAGS_KEYWORD_LEN_MAX = 255 };
+enum { IMAP_FLAGS_KEYWORDS_MAX = 1024, IMAP_FLAGS_KEYWORD_LEN_MAX = 255 };
 
-struct flag_list {
+struct imap_flag_list {
     unsigned system; /* enum imap_flag */
     const struct slice *keywords;
     size_t keywords_n;
@@ -30,11 +30,11 @@ const char *flag_name(enum imap_flag flag);
 /* A client's list for STORE or APPEND, in parentheses or (STORE) bare.  \Recent and unknown \Flags
  * are SYNTAX (protocol T34).  Keywords borrow from the unit, each once. */
 enum status flags_parse_client(struct lexer *lx, struct arena *arena,
-                               struct flag_list *out) MUST_USE;
+                               struct imap_flag_list *out) MUST_USE;
 /* An upstream's list "(...)": anything that looks like a flag; unknown \Flags go to the keywords.
  */
 enum status flags_parse_server(struct lexer *lx, struct arena *arena,
-                               struct flag_list *out) MUST_USE;
+                               struct imap_flag_list *out) MUST_USE;
 
 /* Walk an upstream's flag list without allocating. */
 struct flag_iter {

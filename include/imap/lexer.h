@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "imap/unit.h"
 
-enum { LEXER_DEPTH_MAX = 64, LEXER_TAG_MAX = 128 };
+enum { LEXER_DEPTH_MAX = 256, LEXER_TAG_MAX = 128 };
 
 enum lexer_mode { LEXER_STRICT, LEXER_LENIENT };
 
@@ -88,6 +88,10 @@ struct slice lexer_list_mailbox(struct lexer *lx, struct arena *arena);
 struct slice lexer_set_text(struct lexer *lx);
 /* A header of a literal whose octets are not in the text: `{n}CRLF`, `{n+}CRLF`, `~{n}CRLF`. */
 bool lexer_streamed(struct lexer *lx, uint64_t *size_out, bool *is_literal8_out);
+
+/* Name of a FETCH item, verbatim: atom, then `[section]` (strings and literals inside) and `<n>` or
+ * `<o.n>` if they follow. */
+struct slice lexer_item_name(struct lexer *lx);
 
 /* Skip one value of any shape (lists balanced, at most LEXER_DEPTH_MAX deep). */
 struct lexer_value lexer_value(struct lexer *lx);

@@ -67,11 +67,11 @@ struct reader {
     struct reader_limits limits;
     int state;
     struct buf text;
-    size_t line_start;     /* in text: where the present line began */
-    bool is_swallowing;    /* after LIMIT: to the end of the unit */
-    bool in_quote;         /* swallowing: state at the end of what was dropped */
+    size_t line_start;  /* in text: where the present line began */
+    bool is_swallowing; /* after LIMIT: to the end of the unit */
+    bool in_quote;      /* swallowing: state at the end of what was dropped */
     bool in_escape;
-    bool may_open;         /* swallowing: a literal could begin at the start of text */
+    bool is_text; /* swallowing: the line is human text, no literal can end it */
     uint64_t literal_left;
     struct unit_hole *holes;
     size_t holes_n;

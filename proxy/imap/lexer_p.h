@@ -1,0 +1,15 @@
+#ifndef IMAP_LEXER_P_H
+#define IMAP_LEXER_P_H
+/* Character classes, shared by lexer.c, value.c and reader.c. */
+#include "imap/lexer.h"
+
+enum { LEXER__ATOM = 1, LEXER__ASTRING = 2, LEXER__LIST = 4, LEXER__DIGIT = 8 };
+
+extern const unsigned char lexer__class[256];
+
+static inline bool lexer__is(char c, unsigned class)
+{
+    return (lexer__class[(unsigned char)c] & class) != 0;
+}
+
+#endif
