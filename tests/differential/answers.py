@@ -1,0 +1,310 @@
+"""What one command was answered, in comparable form, and the comparison of two such answers."""
+import collections
+
+from imapjudge import wire
+
+from generate import sets_seen
+from model import real_flags
+from rules import Mismatch
+
+FREE_ITEMS = frozenset(('FLAGS', 'UID', 'MODSEQ'))
+# Codes a client acts upon; others only explain a refusal.
+ACTED_UPON = frozenset(('TRYCREATE', 'ALREADYEXISTS', 'NONEXISTENT', 'CANNOT', 'OVERQUOTA', 'BADCHARSET', 'NOPERM'))
+WRITES_NOTHING_HERE = frozenset(('STORE', 'UID STORE', 'EXPUNGE', 'UID EXPUNGE', 'CLOSE'))
+
+
+class Fetched:
+    """All FETCH lines of one message within one command."""
+    __slots__ = ('items', 'counts', 'data_lines', 'with_uid')
+
+    def __init__(self):
+        self.items = {}
+        self.counts = collections.Counter()
+        self.data_lines = 0
+        self.with_uid = True
+
+
+class Answer:
+    """Built while the view takes the untagged responses, so that numbers are translated at the right moment."""
+
+    def __init__(self, op, view, result):
+        self.op, self.view, self.result = op, view, result
+        self.status = result.status
+        self.fetched = collections.OrderedDict()
+        self.search = None
+        self.esearch = None
+        self.lines = []
+        self.codes = {}
+        self.vanished_earlier = set()
+        self.exists = None
+        view.removed = []
+        for response in result.untagged:
+            self._take(response)
+        if result.code:
+            self.codes[result.code] = result.code_args
+        self.removed = set(view.removed)
+
+    def _take(self, response):
+        name = response.name
+        self.view.apply(response, self.op.verb)
+        if name == 'FETCH':
+            self._take_fetch(response)
+        elif name == 'SEARCH':
+            self.search = (self.search or []) + list(response.data)
+        elif name == 'ESEARCH':
+            self.esearch = _esearch(response.data, self.result.tagged.tag)
+        elif name in ('STATUS', 'LIST', 'LSUB', 'FLAGS', 'CAPABILITY', 'ENABLED'):
+            self.lines.append(response)
+        elif name == 'EXISTS':
+            self.exists = response.num
+        elif name == 'VANISHED' and isinstance(response.data[0], list):
+            self.vanished_earlier.update(wire.parse_set(response.data[-1]))
+        if response.code:
+            self.codes[response.code] = response.code_args
+
+    def _take_fetch(self, response):
+        uid = self.view.uid_of(response.num)
+        pairs = response.data
+        told = self.fetched.setdefault(uid if uid is not None else ('number', response.num), Fetched())
+        told.items.update(pairs)
+        names = [name for name, _ in pairs]
+        told.counts.update(names)
+        wanted = self.op.meta.get('items', ())
+        data = [n for n in names if n in wanted and n not in FREE_ITEMS]
+        if data:
+            told.data_lines += 1
+            told.with_uid = told.with_uid and 'UID' in names
+        if len(set(names)) != len(names):
+            raise Mismatch('fetch-item-twice', '%r' % response)
+
+    def line(self, name):
+        found = [r for r in self.lines if r.name == name]
+        return found[-1] if found else None
+
+
+def _esearch(values, tag):
+    out = {}
+    if values and isinstance(values[0], list):
+        if len(values[0]) != 2 or values[0][1] != tag.encode():
+            raise Mismatch('esearch-tag', '%r for %s' % (values[0], tag))
+        values = values[1:]
+    if values and values[0] == b'UID':
+        out['UID'] = True
+        values = values[1:]
+    for name, value in zip(values[::2], values[1::2]):
+        key = name.decode().upper()
+        out[key] = set(wire.parse_set(value)) if key == 'ALL' else value
+    return out
+
+
+def shorten(value):
+    text = repr(value)
+    return text if len(text) <= 300 else '%s ...(%d)... %s' % (text[:200], len(text), text[-60:])
+
+
+def first_difference(one, other):
+    if not (isinstance(one, bytes) and isinstance(other, bytes)):
+        return 'direct %s, subject %s' % (shorten(one), shorten(other))
+    at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+    return 'octet %d of %d and %d: direct %s, subject %s' % (
+        at, len(one), len(other), shorten(one[max(0, at - 20):at + 40]), shorten(other[max(0, at - 20):at + 40]))
+
+
+class Comparer:
+    """compare(op, direct, subject): raises Mismatch, or counts what the rules allow."""
+
+    def __init__(self, rules):
+        self.rules = rules
+
+    def compare(self, op, direct, subject):
+        if not self._status(op, direct, subject):
+            return
+        self._codes(op, direct, subject)
+        if direct.status != 'OK':
+            return
+        if op.verb in ('FETCH', 'UID FETCH'):
+            self._fetch(op, direct, subject)
+        elif op.verb in ('STORE', 'UID STORE'):
+            self._store(op, direct, subject)
+        elif op.verb in ('SEARCH', 'UID SEARCH'):
+            self._search(direct, subject)
+        elif op.verb in ('LIST', 'LSUB'):
+            self._list(op, direct, subject)
+        elif op.verb in ('EXPUNGE', 'UID EXPUNGE', 'MOVE', 'UID MOVE'):
+            missing = direct.removed - subject.removed
+            if missing:
+                raise Mismatch('expunge-not-told', 'UIDs %s' % sorted(missing))
+        if op.verb in ('CLOSE', 'UNSELECT') and (direct.removed or subject.removed):
+            raise Mismatch('expunge-in-close', '%s %s' % (direct.removed, subject.removed))
+
+    # ---- tagged line
+
+    def _status(self, op, direct, subject):
+        """False when there is nothing more to compare."""
+        if direct.result.text != subject.result.text:
+            self.rules.differ('text')
+        if direct.status == subject.status:
+            return True
+        if 'OK' not in (direct.status, subject.status):
+            self.rules.differ('no-or-bad')
+            return True
+        if direct.view.read_only and op.verb in WRITES_NOTHING_HERE:
+            self.rules.differ('read-only-store')
+            return False
+        raise Mismatch('status', 'direct %r, subject %r' % (direct.result.tagged, subject.result.tagged))
+
+    def _codes(self, op, direct, subject):
+        one, other = direct.codes, subject.codes
+        refused = direct.status != 'OK'
+        for code in sorted(set(one) | set(other)):
+            if code in ('UIDNEXT', 'UIDVALIDITY', 'PERMANENTFLAGS', 'CAPABILITY'):
+                continue
+            if code in ('HIGHESTMODSEQ', 'NOMODSEQ'):
+                if (code in one) != (code in other):
+                    self.rules.differ('highestmodseq')
+                continue
+            if code in one and code in other:
+                self._code_arguments(code, one[code], other[code])
+                continue
+            kind = {'CLIENTBUG': 'clientbug', 'EXPUNGEISSUED': 'expungeissued', 'UNSEEN': 'unseen-code',
+                    'CLOSED': 'closed-code'}.get(code)
+            if kind:
+                self.rules.differ(kind)
+            elif refused and code not in ACTED_UPON:
+                self.rules.differ('no-or-bad')
+            else:
+                raise Mismatch('code', '[%s] only %s: direct %r, subject %r' % (
+                    code, 'direct' if code in one else 'at the subject', direct.result.tagged, subject.result.tagged))
+
+    def _code_arguments(self, code, one, other):
+        if code == 'APPENDUID':
+            one, other = one.split()[1:], other.split()[1:]
+        elif code == 'COPYUID':
+            one, other = (dict(zip(wire.parse_set(a.split()[1]), wire.parse_set(a.split()[2]))) for a in (one, other))
+        elif code == 'MODIFIED':
+            one, other = set(wire.parse_set(one)), set(wire.parse_set(other))
+        elif code == 'UNSEEN':
+            if one != other:
+                self.rules.differ('unseen-code')
+            return
+        elif code == 'BADCHARSET':
+            return
+        if one != other:
+            raise Mismatch('code', '[%s]: direct %s, subject %s' % (code, one, other))
+
+    # ---- FETCH
+
+    def _form(self, op, answer, who):
+        wanted = op.meta['items']
+        for uid, told in answer.fetched.items():
+            for name, count in told.counts.items():
+                if name in wanted and name not in FREE_ITEMS and count > 1:
+                    raise Mismatch('fetch-twice', '%s: %s of UID %s told %d times' % (who, name, uid, count))
+                if name not in wanted and name not in FREE_ITEMS:
+                    raise Mismatch('fetch-unasked', '%s: %s of UID %s' % (who, name, uid))
+            if told.data_lines > 1:
+                raise Mismatch('fetch-split', '%s: UID %s in %d lines' % (who, uid, told.data_lines))
+            if op.verb == 'UID FETCH' and not told.with_uid:
+                raise Mismatch('fetch-no-uid', '%s: UID %s' % (who, uid))
+
+    def _fetch(self, op, direct, subject):
+        self._form(op, direct, 'direct')
+        self._form(op, subject, 'subject')
+        wanted = op.meta['items']
+        data = [n for n in wanted if n not in FREE_ITEMS]
+        answered = {}
+        for who, answer in (('direct', direct), ('subject', subject)):
+            answered[who] = [u for u, t in answer.fetched.items() if all(n in t.items for n in wanted)]
+            if data:
+                partly = [u for u, t in answer.fetched.items()
+                          if u not in answered[who] and any(n in t.items for n in data)]
+                if partly:
+                    raise Mismatch('fetch-item-missing', '%s: of %s for UID %s only %s' % (
+                        who, wanted, partly[0], sorted(answer.fetched[partly[0]].items)))
+        one, other = set(answered['direct']), set(answered['subject'])
+        if one - other:
+            raise Mismatch('fetch-missing', 'UIDs %s' % sorted(one - other, key=str)[:8])
+        if other - one:
+            if data or 'FLAGS' not in wanted:
+                raise Mismatch('fetch-extra', 'UIDs %s' % sorted(other - one, key=str)[:8])
+            self.rules.differ('flags-again')
+        if answered['direct'] != [u for u in answered['subject'] if u in one]:
+            self.rules.differ('fetch-order')
+        for uid in answered['direct']:
+            self._values(op, uid, direct.fetched[uid], subject.fetched[uid])
+
+    def _values(self, op, uid, one, other):
+        wanted = op.meta['items']
+        if list(one.items) != list(other.items):
+            self.rules.differ('item-order')
+        for name in wanted:
+            mine, theirs = one.items[name], other.items[name]
+            if name == 'FLAGS':
+                if set(mine) != set(theirs) and real_flags(mine) == real_flags(theirs):
+                    self.rules.differ('recent')
+                mine, theirs = real_flags(mine), real_flags(theirs)
+            if name == 'MODSEQ':
+                continue        # each twin has its own numbers: see the harness
+            if mine != theirs:
+                raise Mismatch('fetch-value', '%s of UID %s: %s' % (name, uid, first_difference(mine, theirs)))
+        unasked = {n for n in other.items if n not in wanted} ^ {n for n in one.items if n not in wanted}
+        if 'FLAGS' in unasked and not sets_seen(wanted):
+            self.rules.differ('flags-again')
+        if 'MODSEQ' in unasked:
+            self.rules.differ('modseq-again')
+
+    def _store(self, op, direct, subject):
+        if op.meta.get('silent'):
+            return
+        one = {u for u, t in direct.fetched.items() if 'FLAGS' in t.items}
+        other = {u for u, t in subject.fetched.items() if 'FLAGS' in t.items}
+        if one - other:
+            raise Mismatch('store-not-echoed', 'UIDs %s' % sorted(one - other, key=str)[:8])
+        if other - one:
+            self.rules.differ('flags-again')
+        for uid in one:
+            mine, theirs = (real_flags(a.fetched[uid].items['FLAGS']) for a in (direct, subject))
+            if mine != theirs:
+                raise Mismatch('fetch-value', 'FLAGS of UID %s after STORE: direct %s, subject %s' % (
+                    uid, sorted(mine), sorted(theirs)))
+
+    # ---- the others
+
+    def _search(self, direct, subject):
+        if (direct.esearch is None) != (subject.esearch is None):
+            raise Mismatch('search-form', 'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
+        if direct.esearch is not None:
+            if direct.esearch != subject.esearch:
+                raise Mismatch('search', 'direct %s, subject %s' % (direct.esearch, subject.esearch))
+            return
+        one, other = direct.search or [], subject.search or []
+        if len(set(other)) != len(other):
+            raise Mismatch('search-twice', '%s' % other)
+        if set(one) != set(other):
+            raise Mismatch('search', 'only direct %s, only subject %s' % (
+                sorted(set(one) - set(other), key=str), sorted(set(other) - set(one), key=str)))
+
+    def _list(self, op, direct, subject):
+        one, other = ({_name(r.data[-1]): r for r in a.lines} for a in (direct, subject))
+        if set(one) != set(other):
+            raise Mismatch('list', 'only direct %s, only subject %s' % (
+                sorted(set(one) - set(other)), sorted(set(other) - set(one))))
+        if len(subject.lines) != len(other):
+            raise Mismatch('list-twice', '%r' % subject.lines)
+        for name, response in one.items():
+            mine, theirs = ({a.decode().lower() for a in r.data[0]} for r in (response, other[name]))
+            if response.data[1] != other[name].data[1]:
+                raise Mismatch('list', 'delimiter of %r' % name)
+            for kind, hints in (('list-marked', {'\\marked', '\\unmarked'}),
+                                ('list-children', {'\\haschildren', '\\hasnochildren'})):
+                if (mine & hints) != (theirs & hints):
+                    if kind == 'list-children' and mine & hints and theirs & hints:
+                        raise Mismatch('list', '%r: direct %s, subject %s' % (name, sorted(mine), sorted(theirs)))
+                    self.rules.differ(kind)
+                mine, theirs = mine - hints, theirs - hints
+            if mine != theirs:
+                raise Mismatch('list', '%r: direct %s, subject %s' % (name, sorted(mine), sorted(theirs)))
+
+
+def _name(value):
+    return str(value).encode() if isinstance(value, int) else bytes(value or b'NIL')

@@ -1,0 +1,452 @@
+"""Random conversations: from a seed and the state both twins share, the next command of one session."""
+import random
+
+from imapjudge import mailgen
+
+SHARED = ('INBOX', 'Work', 'Archive')
+SCRATCH = ('Scratch/a', 'Scratch/b', 'Scratch/c d', 'Scratch/b/deep')
+KEYWORDS = mailgen.KEYWORDS
+FLAGS = ('\\Seen', '\\Answered', '\\Flagged', '\\Draft', '\\Deleted')
+FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'References', 'Content-Type', 'X-Folded',
+          'X-Twice', 'MIME-Version', 'In-Reply-To', 'X-None')
+WEIGHTS = {
+    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 7, 'uid_search': 5,
+    'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
+    'append': 6, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
+    'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
+    'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1,
+}
+LARGEST_BOX = 120
+
+
+class Op:
+    """One step. session: index, or None for a change from outside. verb: as the rules for updates see it ('FETCH',
+    'UID FETCH' ...). text: the command, with {modseq:n} and {uidvalidity} filled in for each side.
+    items: response names a FETCH must give. literal and sync: of APPEND."""
+
+    def __init__(self, session, verb, text='', **meta):
+        self.session, self.verb, self.text = session, verb, text
+        self.meta = meta
+
+    def as_dict(self):
+        return {'session': self.session, 'verb': self.verb, 'text': self.text, 'meta': self.meta}
+
+    @classmethod
+    def of_dict(cls, values):
+        return cls(values['session'], values['verb'], values['text'], **values['meta'])
+
+    def __repr__(self):
+        who = 'outside' if self.session is None else 's%d' % self.session
+        mail = ' + mail %d' % self.meta['mail'] if 'mail' in self.meta else ''
+        return '%s: %s%s' % (who, self.text or self.verb, mail)
+
+
+class Generator:
+    """next(world) -> Op. world: what the harness tells (see judge.World); only state equal on both twins is used."""
+
+    def __init__(self, seed, mails, weights=None):
+        self.random = random.Random(seed)
+        self.mails = mails
+        self.weights = dict(WEIGHTS, **(weights or {}))
+        self._follow = {}           # session -> Op to come next in it
+
+    def next(self, world):
+        pick = self.random
+        session = pick.randrange(len(world.views))
+        follow = self._follow.pop(session, None)
+        if follow is not None:
+            return follow
+        if world.idling[session]:
+            # Let others work a while in front of an idling session.
+            if pick.random() < 0.6:
+                return Op(session, 'DONE')
+            session = pick.choice([n for n in range(len(world.views)) if not world.idling[n]] or [session])
+            if world.idling[session]:
+                return Op(session, 'DONE')
+        names = [n for n in self.weights if self._possible(n, world, session)]
+        name = pick.choices(names, [self.weights[n] for n in names])[0]
+        return getattr(self, '_' + name)(world, session)
+
+    def _possible(self, name, world, session):
+        view = world.views[session]
+        selected = view.box is not None
+        if name in ('select', 'append', 'status', 'list', 'lsub', 'noop', 'create', 'delete', 'rename', 'subscribe',
+                    'invalid', 'outside', 'relogin', 'capability'):
+            return True
+        if name == 'idle':
+            return 'IDLE' in world.capabilities
+        if name == 'enable':
+            return 'ENABLE' in world.capabilities and 'CONDSTORE' in world.capabilities
+        if not selected or (len(view) == 0 and name not in ('unselect', 'close', 'check', 'expunge', 'uid_fetch')):
+            return False
+        if name in ('move', 'uid_move') and view.read_only:
+            return False            # what MOVE does under EXAMINE is each server's own
+        needs = {'move': 'MOVE', 'uid_move': 'MOVE', 'uid_expunge': 'UIDPLUS', 'unselect': 'UNSELECT'}
+        if name in needs:
+            return needs[name] in world.capabilities
+        if name in ('fetch_changed', 'store_unchanged'):
+            return view.condstore and bool(world.points.get(view.box))
+        if name == 'reselect_qresync':
+            return view.qresync and bool(world.points.get(view.box))
+        return True
+
+    # ---- sets
+
+    def numbers(self, count):
+        """A sequence set within 1..count: single numbers, ranges both ways round, '*', duplicates."""
+        pick = self.random
+        form = pick.random()
+        if form < 0.35:
+            return str(pick.randint(1, count))
+        if form < 0.55:
+            low = pick.randint(1, count)
+            return '%d:%d' % (low, min(count, low + pick.randint(0, 6)))
+        if form < 0.65:
+            low = pick.randint(1, count)
+            return '%d:%d' % (min(count, low + pick.randint(0, 6)), low)
+        if form < 0.72:
+            return pick.choice(('*', '%d:*' % pick.randint(max(1, count - 5), count),
+                                '*:%d' % pick.randint(max(1, count - 5), count)))
+        if form < 0.95:
+            some = [str(pick.randint(1, count)) for _ in range(pick.randint(2, 5))]
+            if pick.random() < 0.3:
+                some.append(some[0])
+            return ','.join(some)
+        return '1:*'
+
+    def uids(self, view):
+        """A UID set: known UIDs, holes, beyond the end."""
+        pick = self.random
+        known = view.uids()
+        top = (known[-1] if known else 0) + 1
+        form = pick.random()
+        if known and form < 0.4:
+            return str(pick.choice(known))
+        if known and form < 0.6:
+            return ','.join(str(pick.choice(known)) for _ in range(pick.randint(2, 5)))
+        if form < 0.78:
+            low = pick.choice(known) if known else 1
+            ends = [str(low), str(low + pick.randint(0, 8))]
+            if pick.random() < 0.3:
+                ends.reverse()
+            return ':'.join(ends)
+        if form < 0.86:
+            return pick.choice(('*', '%d:*' % max(1, top - pick.randint(0, 6)), '%d:*' % (top + 1000)))
+        if form < 0.96:
+            return '%d,%d:%d' % (pick.randint(1, top), top + 3, top + 50)
+        return '1:*'
+
+    # ---- FETCH
+
+    def _header_list(self):
+        pick = self.random
+        names = pick.sample(FIELDS, pick.randint(1, 5))
+        return ' '.join(pick.choice((n, n.upper(), n.lower(), '"%s"' % n)) for n in names)
+
+    def _section(self):
+        pick = self.random
+        label = pick.choices(
+            ['', 'HEADER', 'TEXT', 'HEADER.FIELDS (%s)', 'HEADER.FIELDS.NOT (%s)', '1', '1.MIME', '2', '1.1', '2.MIME',
+             '2.HEADER', '9'], [6, 4, 4, 6, 2, 3, 2, 2, 1, 1, 1, 0.5])[0]
+        if '%s' in label:
+            label = label % self._header_list()
+        partial = '<%d.%d>' % (pick.choice((0, 0, 1, 7, 100, 5000, 10 ** 6)), pick.choice((1, 10, 100, 4096, 10 ** 5)))
+        return '[%s]%s' % (label, partial if pick.random() < 0.3 else '')
+
+    def _one_item(self):
+        pick = self.random
+        if pick.random() < 0.55:
+            return pick.choice(('FLAGS', 'UID', 'INTERNALDATE', 'RFC822.SIZE', 'ENVELOPE', 'BODY', 'BODYSTRUCTURE'))
+        if pick.random() < 0.15:
+            return pick.choice(('RFC822', 'RFC822.HEADER', 'RFC822.TEXT'))
+        return pick.choice(('BODY.PEEK', 'BODY.PEEK', 'BODY')) + self._section()
+
+    def items(self):
+        """(text of the items, response names they must give)."""
+        pick = self.random
+        if pick.random() < 0.06:
+            macro = pick.choice(('ALL', 'FAST', 'FULL'))
+            names = ['FLAGS', 'INTERNALDATE', 'RFC822.SIZE'] + ['ENVELOPE'] * (macro != 'FAST')
+            return macro, names + ['BODY'] * (macro == 'FULL')
+        chosen = {}
+        for _ in range(pick.choice((1, 1, 2, 2, 3, 4))):
+            item = self._one_item()
+            chosen.setdefault(response_name(item), item)
+        text = ' '.join(chosen.values())
+        if len(chosen) > 1 or pick.random() < 0.5:
+            text = '(%s)' % text
+        return text, list(chosen)
+
+    def _fetch(self, world, session):
+        items, names = self.items()
+        return Op(session, 'FETCH', 'FETCH %s %s' % (self.numbers(len(world.views[session])), items), items=names)
+
+    def _uid_fetch(self, world, session):
+        items, names = self.items()
+        return Op(session, 'UID FETCH', 'UID FETCH %s %s' % (self.uids(world.views[session]), items),
+                  items=names + ['UID'])
+
+    def _fetch_changed(self, world, session):
+        view = world.views[session]
+        point = self.random.randrange(len(world.points[view.box]))
+        more = ' VANISHED' if view.qresync and self.random.random() < 0.5 else ''
+        return Op(session, 'UID FETCH', 'UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq}%s)' % more,
+                  items=['FLAGS', 'UID', 'MODSEQ'], point=point, box=view.box, vanished=bool(more))
+
+    # ---- STORE
+
+    def _flag_list(self):
+        pick = self.random
+        flags = pick.sample(FLAGS[:4] + KEYWORDS, pick.randint(1, 3))
+        if pick.random() < 0.25:
+            flags.append('\\Deleted')
+        return flags
+
+    def _store_text(self, numbers, middle=''):
+        pick = self.random
+        sign = pick.choice(('+', '+', '-', ''))
+        flags = self._flag_list()
+        shown = '(%s)' % ' '.join(flags) if len(flags) > 1 or pick.random() < 0.7 else flags[0]
+        if not sign and pick.random() < 0.1:
+            shown = '()'
+        silent = pick.random() < 0.3
+        return '%s %s%sFLAGS%s %s' % (numbers, middle, sign, '.SILENT' if silent else '', shown), silent
+
+    def _store(self, world, session):
+        text, silent = self._store_text(self.numbers(len(world.views[session])))
+        return Op(session, 'STORE', 'STORE ' + text, silent=silent)
+
+    def _uid_store(self, world, session):
+        text, silent = self._store_text(self.uids(world.views[session]))
+        return Op(session, 'UID STORE', 'UID STORE ' + text, silent=silent)
+
+    def _store_unchanged(self, world, session):
+        view = world.views[session]
+        text, silent = self._store_text(self.uids(view), '(UNCHANGEDSINCE {modseq}) ')
+        return Op(session, 'UID STORE', 'UID STORE ' + text, silent=silent, box=view.box,
+                  point=self.random.randrange(len(world.points[view.box])))
+
+    # ---- COPY, MOVE, EXPUNGE
+
+    def _target(self, world):
+        pick = self.random
+        small = [b for b in SHARED if world.size(b) < LARGEST_BOX]
+        return pick.choice((small or ['Scratch/a']) * 3 + list(SCRATCH))
+
+    def _few_numbers(self, view):
+        low = self.random.randint(1, len(view))
+        return '%d:%d' % (low, min(len(view), low + self.random.choice((0, 0, 1, 2))))
+
+    def _few_uids(self, view):
+        return ','.join(str(u) for u in self.random.sample(view.uids(), min(len(view), self.random.choice((1, 1, 2, 3)))))
+
+    def _transfer(self, verb, numbers, world, session):
+        return Op(session, verb, '%s %s "%s"' % (verb, numbers, self._target(world)))
+
+    def _copy(self, world, session):
+        return self._transfer('COPY', self._few_numbers(world.views[session]), world, session)
+
+    def _uid_copy(self, world, session):
+        return self._transfer('UID COPY', self._few_uids(world.views[session]), world, session)
+
+    def _move(self, world, session):
+        return self._transfer('MOVE', self._few_numbers(world.views[session]), world, session)
+
+    def _uid_move(self, world, session):
+        return self._transfer('UID MOVE', self._few_uids(world.views[session]), world, session)
+
+    def _expunge(self, world, session):
+        return Op(session, 'EXPUNGE', 'EXPUNGE')
+
+    def _uid_expunge(self, world, session):
+        return Op(session, 'UID EXPUNGE', 'UID EXPUNGE ' + self.uids(world.views[session]))
+
+    # ---- mailboxes
+
+    def _select(self, world, session):
+        pick = self.random
+        box = pick.choice(SHARED)
+        view = world.views[session]
+        read_only = pick.random() < 0.2
+        more = ' (CONDSTORE)' if 'CONDSTORE' in world.capabilities and view.condstore and pick.random() < 0.2 else ''
+        if pick.random() < 0.7:
+            self._follow[session] = Op(session, 'FETCH', 'FETCH 1:* (UID FLAGS)', items=['UID', 'FLAGS'], if_any=True)
+        return Op(session, 'SELECT', '%s %s%s' % ('EXAMINE' if read_only else 'SELECT', self._named(box), more),
+                  box=box, read_only=read_only)
+
+    def _reselect_qresync(self, world, session):
+        view = world.views[session]
+        point = self.random.randrange(len(world.points[view.box]))
+        known = ''
+        if self.random.random() < 0.5 and view.uids():
+            known = ' 1:%d' % view.uids()[-1]
+        return Op(session, 'SELECT', 'SELECT "%s" (QRESYNC ({uidvalidity} {modseq}%s))' % (view.box, known),
+                  box=view.box, read_only=False, point=point, qresync=True)
+
+    def _named(self, box):
+        return self.random.choice(('"%s"' % box, '"%s"' % box, box if ' ' not in box else '"%s"' % box,
+                                   box.lower() if box == 'INBOX' else '"%s"' % box))
+
+    def _close(self, world, session):
+        return Op(session, 'CLOSE', 'CLOSE')
+
+    def _unselect(self, world, session):
+        return Op(session, 'UNSELECT', 'UNSELECT')
+
+    def _append(self, world, session):
+        pick = self.random
+        small = [b for b in SHARED if world.size(b) < LARGEST_BOX]
+        box = pick.choice((small or ['Scratch/a']) * 4 + ['Scratch/b'])
+        number = pick.randrange(len(self.mails))
+        flags = '(%s) ' % ' '.join(self._flag_list()) if pick.random() < 0.4 else ''
+        return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,
+                  sync=pick.random() < 0.5 or 'LITERAL+' not in world.capabilities, box=box)
+
+    def _status(self, world, session):
+        pick = self.random
+        items = pick.sample(('MESSAGES', 'UIDNEXT', 'UIDVALIDITY', 'UNSEEN', 'RECENT'), pick.randint(1, 5))
+        box = pick.choice(SHARED * 2 + SCRATCH)
+        return Op(session, 'STATUS', 'STATUS "%s" (%s)' % (box, ' '.join(items)), box=box)
+
+    def _list_of(self, verb, session):
+        pattern = self.random.choice(('"*"', '"%"', '"Scratch/%"', '"Scratch*"', '"INBOX"', 'inbox', '"Scratch/c d"',
+                                      '"nosuch"', '""'))
+        reference = self.random.choice(('""', '""', '"Scratch/"'))
+        return Op(session, verb, '%s %s %s' % (verb, reference, pattern))
+
+    def _list(self, world, session):
+        return self._list_of('LIST', session)
+
+    def _lsub(self, world, session):
+        return self._list_of('LSUB', session)
+
+    def _create(self, world, session):
+        return Op(session, 'CREATE', 'CREATE "%s"' % self.random.choice(SCRATCH))
+
+    def _delete(self, world, session):
+        return Op(session, 'DELETE', 'DELETE "%s"' % self.random.choice(SCRATCH + ('nosuch',)))
+
+    def _rename(self, world, session):
+        old, new = self.random.sample(SCRATCH, 2)
+        return Op(session, 'RENAME', 'RENAME "%s" "%s"' % (old, new))
+
+    def _subscribe(self, world, session):
+        verb = self.random.choice(('SUBSCRIBE', 'UNSUBSCRIBE'))
+        return Op(session, verb, '%s "%s"' % (verb, self.random.choice(SHARED + SCRATCH)))
+
+    # ---- the rest
+
+    def _noop(self, world, session):
+        return Op(session, 'NOOP', 'NOOP')
+
+    def _check(self, world, session):
+        return Op(session, 'CHECK', 'CHECK')
+
+    def _capability(self, world, session):
+        return Op(session, 'CAPABILITY', 'CAPABILITY')
+
+    def _idle(self, world, session):
+        return Op(session, 'IDLE')
+
+    def _enable(self, world, session):
+        name = 'QRESYNC' if 'QRESYNC' in world.capabilities and self.random.random() < 0.5 else 'CONDSTORE'
+        return Op(session, 'ENABLE', 'ENABLE ' + name, name=name)
+
+    def _relogin(self, world, session):
+        self._follow.pop(session, None)
+        return Op(session, 'LOGOUT', 'LOGOUT')
+
+    def _invalid(self, world, session):
+        count = len(world.views[session])
+        top = str(count + 1000)
+        text = self.random.choice((
+            'XYZZY', 'FETCH', 'FETCH 0 FLAGS', 'FETCH 1 NOSUCHITEM', 'FETCH 1 (FLAGS', 'UID FOO 1', 'SEARCH BOGUS',
+            'SEARCH', 'STORE 1 FLAGS', 'STORE 1 +FLAGS (\\Recent)', 'STORE 1 +FLAGS (\\Nosuch)', 'SELECT nosuch',
+            'COPY 1 nosuch', 'UID COPY 1 nosuch', 'STATUS nosuch (MESSAGES)', 'STATUS INBOX (NOSUCH)',
+            'APPEND nosuch {3+}\r\nabc', 'LIST ""', 'RENAME INBOX', 'CREATE INBOX', 'DELETE INBOX', 'LOGIN a b',
+            'UID EXPUNGE', 'SEARCH NOT', 'SEARCH (SEEN', 'FETCH %s FLAGS' % top, 'STORE %s +FLAGS (\\Seen)' % top,
+            'FETCH 1,,2 FLAGS', 'FETCH 1 BODY[', 'UID FETCH abc FLAGS', 'FETCH 1 BODY[]<0.0.1>'))
+        verb = 'SELECT' if text.startswith('SELECT n') else 'INVALID'
+        return Op(session, verb, text, box=None, read_only=False, invalid=True)
+
+    def _outside(self, world, session):
+        pick = self.random
+        box = pick.choice(SHARED)
+        order = world.order(box)
+        if not order or (pick.random() < 0.5 and world.size(box) < LARGEST_BOX):
+            number = pick.randrange(len(self.mails))
+            return Op(None, 'APPEND', 'APPEND "%s" "%s" ' % (box, self.mails[number].date), mail=number, box=box)
+        uids = ','.join(str(u) for u in pick.sample(order, min(len(order), pick.randint(1, 3))))
+        if pick.random() < 0.6:
+            return Op(None, 'STORE', 'UID STORE %s %sFLAGS.SILENT (%s)' % (
+                uids, pick.choice('+-'), ' '.join(self._flag_list())), box=box)
+        return Op(None, 'EXPUNGE', uids, box=box)
+
+    # ---- SEARCH
+
+    def _key(self, view, by_depth):
+        pick = self.random
+        if by_depth and pick.random() < 0.35:
+            form = pick.choice(('NOT', 'OR', '()'))
+            if form == 'NOT':
+                return 'NOT ' + self._key(view, by_depth - 1)
+            if form == 'OR':
+                return 'OR %s %s' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
+            return '(%s %s)' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
+        return pick.choice((self._flag_key, self._flag_key, self._set_key, self._word_key, self._date_key,
+                            self._size_key))(view)
+
+    def _flag_key(self, view):
+        pick = self.random
+        if pick.random() < 0.25:
+            return '%sKEYWORD %s' % (pick.choice(('', 'UN')), pick.choice(KEYWORDS))
+        return pick.choice(('ALL', 'SEEN', 'UNSEEN', 'ANSWERED', 'UNANSWERED', 'FLAGGED', 'UNFLAGGED', 'DELETED',
+                            'UNDELETED', 'DRAFT', 'UNDRAFT'))
+
+    def _set_key(self, view):
+        return self.numbers(len(view)) if self.random.random() < 0.5 else 'UID ' + self.uids(view)
+
+    def _word_key(self, view):
+        pick = self.random
+        word = pick.choice(mailgen.WORDS + ['berg', 'example.org', 'nowhere'])
+        if pick.random() < 0.25:
+            return 'HEADER %s %s' % (pick.choice(FIELDS), pick.choice((word, '""')))
+        return '%s %s' % (pick.choice(('SUBJECT', 'FROM', 'TO', 'CC', 'BODY', 'TEXT')), pick.choice((word, '"%s"' % word)))
+
+    def _date_key(self, view):
+        pick = self.random
+        return '%s %d-%s-%d' % (pick.choice(('BEFORE', 'ON', 'SINCE', 'SENTBEFORE', 'SENTON', 'SENTSINCE')),
+                                pick.randint(1, 28), pick.choice(('Jan', 'May', 'Sep', 'Dec')), pick.randint(2020, 2025))
+
+    def _size_key(self, view):
+        return '%s %d' % (self.random.choice(('LARGER', 'SMALLER')), self.random.choice((300, 500, 1000, 2000, 20000)))
+
+    def _search_text(self, world, view):
+        pick = self.random
+        head = ''
+        if 'ESEARCH' in world.capabilities and pick.random() < 0.3:
+            head = 'RETURN (%s) ' % ' '.join(pick.sample(('MIN', 'MAX', 'ALL', 'COUNT'), pick.randint(0, 4)))
+        if pick.random() < 0.1:
+            head += 'CHARSET UTF-8 '
+        return head + ' '.join(self._key(view, 2) for _ in range(pick.choice((1, 1, 1, 2, 3))))
+
+    def _search(self, world, session):
+        return Op(session, 'SEARCH', 'SEARCH ' + self._search_text(world, world.views[session]))
+
+    def _uid_search(self, world, session):
+        return Op(session, 'UID SEARCH', 'UID SEARCH ' + self._search_text(world, world.views[session]))
+
+
+def response_name(item):
+    """The name a FETCH response gives to a requested item, in the form of wire.parse_fetch."""
+    name = item.replace('"', '').upper()
+    if '[' not in name:
+        return name
+    name = name.replace('BODY.PEEK', 'BODY', 1)
+    label, _, partial = name.partition(']')
+    return label + ']' + ('<%s>' % partial[1:-1].split('.')[0] if partial else '')
+
+
+def sets_seen(items):
+    """True when one of the response names stands for octets, so that a request without PEEK sets \\Seen."""
+    return any('[' in name or name in ('RFC822', 'RFC822.TEXT') for name in items)

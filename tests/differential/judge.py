@@ -1,0 +1,555 @@
+"""The differential judge: one seeded conversation on two twins, a barrier after every command.
+
+direct and subject are two IMAP servers (host, port, user); control connections go to the upstream itself, for each
+twin's user: they tell the truth the sessions are compared with, and make the changes from outside.
+"""
+import collections
+import hashlib
+import select
+import time
+
+from imapjudge import imapclient, wire
+from imapjudge.imapclient import Lit
+
+import generate
+from answers import Answer, Comparer
+from model import Truth, View
+from rules import Mismatch, Rules
+
+POINTS_MAX = 10
+
+
+class World:
+    """What the generator may know: only what is the same on both twins."""
+
+    def __init__(self, views, truths, points, idling, capabilities):
+        self.views, self._truths, self.points = views, truths, points
+        self.idling, self.capabilities = idling, capabilities
+
+    def size(self, box):
+        return len(self._truths[box].order)
+
+    def order(self, box):
+        return self._truths[box].order
+
+
+class Side:
+    """One twin: its sessions, its views, its truth."""
+
+    def __init__(self, name, address, control, user, password, sessions, timeout):
+        self.name, self.address, self.user, self.password = name, address, user, password
+        self.timeout = timeout
+        self.control_address = control
+        self.clients = []
+        self.views = [View('%s s%d' % (name, n)) for n in range(sessions)]
+        for number in range(sessions):
+            self.clients.append(self.login(number))
+        self.truths = {}
+        for box in generate.SHARED:
+            client = self.control('truth-' + box)
+            client.must('ENABLE QRESYNC')
+            self.truths[box] = Truth(client, box, name)
+        self.outside = self.control('outside')
+
+    def login(self, number):
+        client = imapclient.IMAPClient(*self.address, timeout=self.timeout, name='%s s%d' % (self.name, number), keep=200)
+        return client.login(self.user, self.password)
+
+    def control(self, name):
+        client = imapclient.IMAPClient(*self.control_address, timeout=self.timeout, name='%s %s' % (self.name, name),
+                                       keep=100)
+        return client.login(self.user, self.password)
+
+    def close(self):
+        for client in self.clients + [t.client for t in self.truths.values()] + [self.outside]:
+            client.close()
+
+
+class Settings:
+    """What a run may be told; see run.py for the words."""
+
+    def __init__(self, **values):
+        self.seed = 1
+        self.commands = 1000
+        self.sessions = 5
+        self.weights = {}
+        self.settle = 10.0
+        self.timeout = 30.0
+        self.full_every = 100
+        self.ops = None             # replay these instead of generating
+        for name, value in values.items():
+            if not hasattr(self, name):
+                raise TypeError(name)
+            setattr(self, name, value)
+
+
+class Judge:
+    """run() to the end or to a Mismatch; then .step, .ops, .rules.used, report()."""
+
+    def __init__(self, settings, direct, subject, mails, rules=None):
+        """direct, subject: dicts address, control, user, password."""
+        self.settings = settings
+        self.rules = rules or Rules()
+        self.compare = Comparer(self.rules)
+        self.mails = mails
+        self.step = 0
+        self.ops = []
+        self.counts = collections.Counter()
+        self.fetched_octets = 0
+        self.direct = Side('direct', sessions=settings.sessions, timeout=settings.timeout, **direct)
+        self.subject = Side('subject', sessions=settings.sessions, timeout=settings.timeout, **subject)
+        self.sides = (self.direct, self.subject)
+        self.idling = [False] * settings.sessions
+        self.points = collections.defaultdict(list)
+        self.unsettled = {}
+        self._modseqs = []
+        shared = self.direct.clients[0].capability() & self.subject.clients[0].capability()
+        self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, shared)
+        self.generator = generate.Generator(settings.seed, mails, settings.weights)
+
+    def close(self):
+        for side in self.sides:
+            side.close()
+
+    # ---- the run
+
+    def run(self):
+        try:
+            self.barrier()
+            while self.step < self.settings.commands:
+                op = self._next()
+                if op is None:
+                    break
+                self.step += 1
+                self.ops.append(op)
+                self._one(op)
+                if self.step % self.settings.full_every == 0:
+                    self.full_check()
+            self.finish()
+        except imapclient.IMAPTimeout as error:
+            raise Mismatch('timeout', str(error)) from None
+        except imapclient.IMAPClosed as error:
+            raise Mismatch('closed', str(error)) from None
+        except wire.ParseError as error:
+            raise Mismatch('unparsable', str(error)) from None
+
+    def _next(self):
+        if self.settings.ops is None:
+            return self.generator.next(self.world)
+        return self.settings.ops[self.step] if self.step < len(self.settings.ops) else None
+
+    def _one(self, op):
+        self.counts[op.verb] += 1
+        self._listen()
+        self._modseqs = []
+        if op.session is None:
+            self._outside(op)
+        elif op.verb == 'IDLE':
+            self._idle(op)
+        elif not self.idling[op.session] or op.verb == 'DONE':
+            self._command(op)
+        self.barrier()
+        self._check_modseqs()
+        if self.step % 7 == 0:
+            self._point(generate.SHARED[self.step // 7 % len(generate.SHARED)])
+
+    def _listen(self):
+        """What came while no command was in progress: no EXPUNGE among it."""
+        clients = {}
+        for side in self.sides:
+            for number, client in enumerate(side.clients):
+                if not self.idling[number]:
+                    clients[client.sock] = (client, side.views[number])
+        for sock in select.select(list(clients), [], [], 0)[0]:
+            client, view = clients[sock]
+            got = client.pending()
+            for response in got:
+                if response.kind != 'untagged':
+                    raise Mismatch('unasked', '%s: %r without a command' % (view.name, response))
+                view.apply(response, None)
+            if not got:
+                client.read_response(0.2)
+
+    # ---- commands
+
+    def _text(self, op, side):
+        text = op.text
+        if 'point' in op.meta:
+            point = self.points[op.meta['box']][op.meta['point'] % len(self.points[op.meta['box']])]
+            text = text.replace('{modseq}', str(point[side.name]))
+            text = text.replace('{uidvalidity}', str(side.truths[op.meta['box']].uidvalidity))
+        return text
+
+    def _parts(self, op, side):
+        text = self._text(op, side)
+        if 'mail' in op.meta:
+            return text, Lit(self.mails[op.meta['mail']].octets, op.meta.get('sync', False))
+        return (text,)
+
+    def _drop_unfit(self, op):
+        """A replay without some commands, or twins whose modseqs went different ways, make some commands moot."""
+        if op.verb == 'DONE':
+            return not self.idling[op.session]
+        view = self.direct.views[op.session]
+        if op.meta.get('if_any') and not len(view):
+            return True
+        if 'point' not in op.meta:
+            return False
+        points = self.points[op.meta['box']]
+        if not points or not (view.condstore if not op.meta.get('qresync') else view.qresync):
+            return True
+        point = points[op.meta['point'] % len(points)]
+        changed = [s.truths[op.meta['box']].changed_since(point[s.name]) for s in self.sides]
+        return changed[0] != changed[1]
+
+    def _command(self, op):
+        if self._drop_unfit(op):
+            self.counts['(dropped)'] += 1
+            return
+        number = op.session
+        before = [(s.views[number].box, s.views[number].read_only, s.views[number].messages) for s in self.sides]
+        if op.verb == 'DONE':
+            results = [side.clients[number].done() for side in self.sides]
+            self.idling[number] = False
+        else:
+            tags = [side.clients[number].start(*self._parts(op, side)) for side in self.sides]
+            if op.verb == 'SELECT':
+                for side in self.sides:
+                    side.views[number].open(op.meta['box'], op.meta['read_only'])
+            results = [side.clients[number].wait(tag) for side, tag in zip(self.sides, tags)]
+        answers = [Answer(op, side.views[number], result) for side, result in zip(self.sides, results)]
+        direct, subject = answers
+        if op.verb == 'STATUS':
+            subject = self._status(op, direct, subject)
+        self.compare.compare(op, direct, subject)
+        for side, answer, old in zip(self.sides, answers, before):
+            self._after(op, side, answer, old)
+        if op.verb == 'SELECT' and direct.status == 'OK':
+            self._selected(op, direct, subject)
+        if op.verb == 'LOGOUT':
+            self._login_again(number)
+
+    def _after(self, op, side, answer, before):
+        """What the command did to the session."""
+        view = side.views[op.session]
+        verb = op.verb
+        if verb == 'SELECT':
+            if answer.status == 'NO':
+                view.close()
+            elif answer.status == 'BAD':
+                view.box, view.read_only, view.messages = before
+        elif answer.status == 'OK' and verb in ('CLOSE', 'UNSELECT', 'LOGOUT'):
+            view.close()
+        elif answer.status == 'OK' and verb == 'ENABLE':
+            view.condstore = True
+            view.qresync = view.qresync or op.meta['name'] == 'QRESYNC'
+        elif verb in ('STORE', 'UID STORE') and op.meta.get('silent'):
+            # The client knows what it did to the flags only if nobody else did; ours asks again.
+            view.forget_flags(set(view.uids()))
+        self._own_numbers(op, side, answer, view)
+        for label in ('BODY[HEADER.FIELDS', ):
+            if label in op.text and side is self.subject:
+                self._labels(op, answer)
+
+    def _labels(self, op, answer):
+        asked = op.text.replace('.PEEK', '').encode()
+        for response in answer.result.named('FETCH'):
+            start = response.raw.find(b'HEADER.FIELDS')
+            label = response.raw[start:response.raw.find(b')', start) + 1] if start >= 0 else b''
+            if label not in asked:
+                self.rules.differ('label-case')
+
+    def _own_numbers(self, op, side, answer, view):
+        """Numbers of each twin's own: UIDVALIDITY in codes, modseqs."""
+        for code in ('APPENDUID', 'COPYUID'):
+            if code in answer.codes:
+                box = op.meta.get('box') or op.text.rsplit('"', 2)[-2]
+                truth = side.truths.get(box)
+                if truth is not None and int(answer.codes[code].split()[0]) != truth.uidvalidity:
+                    raise Mismatch('uidvalidity', '%s: [%s %s], it is %d' % (
+                        side.name, code, answer.codes[code].decode(), truth.uidvalidity))
+        if view.box is None:
+            return
+        if 'HIGHESTMODSEQ' in answer.codes:
+            self._modseqs.append((side, view.box, None, int(answer.codes['HIGHESTMODSEQ'])))
+        for uid, told in answer.fetched.items():
+            if 'MODSEQ' in told.items:
+                if not view.condstore:
+                    raise Mismatch('fetch-unasked', '%s: MODSEQ without CONDSTORE' % side.name)
+                self._modseqs.append((side, view.box, uid, told.items['MODSEQ'][0]))
+
+    def _check_modseqs(self):
+        """After the barrier: no modseq beyond the upstream's, and per message the one it has."""
+        for side, box, uid, modseq in self._modseqs:
+            truth = side.truths[box]
+            if uid is None and modseq > truth.highest:
+                raise Mismatch('highestmodseq-too-high', '%s %s: told %d, is %d' % (
+                    side.name, box, modseq, truth.highest))
+            if uid in truth.modseq and modseq > truth.modseq[uid]:
+                raise Mismatch('modseq', '%s %s UID %s: told %d, is %d' % (
+                    side.name, box, uid, modseq, truth.modseq[uid]))
+
+    def _selected(self, op, direct, subject):
+        box = op.meta['box']
+        for side, answer in zip(self.sides, (direct, subject)):
+            truth = side.truths[box]
+            missing = {'UIDVALIDITY', 'UIDNEXT', 'PERMANENTFLAGS'} - set(answer.codes)
+            if missing or answer.exists is None or answer.line('FLAGS') is None:
+                raise Mismatch('select', '%s: %s missing' % (side.name, sorted(missing) or 'EXISTS or FLAGS'))
+            if int(answer.codes['UIDVALIDITY']) != truth.uidvalidity:
+                raise Mismatch('uidvalidity', '%s: SELECT tells %s, it is %d' % (
+                    side.name, answer.codes['UIDVALIDITY'].decode(), truth.uidvalidity))
+            told = (answer.exists, int(answer.codes['UIDNEXT']))
+            if told != (len(truth.order), truth.uidnext):
+                if box not in self.unsettled:
+                    raise Mismatch('select', '%s: SELECT tells EXISTS %d UIDNEXT %d, truth is %d and %d' % (
+                        (side.name,) + told + (len(truth.order), truth.uidnext)))
+                self.rules.differ('update-timing')
+        for one, other, what in ((direct.codes['PERMANENTFLAGS'], subject.codes['PERMANENTFLAGS'], 'PERMANENTFLAGS'),
+                                 (_flag_line(direct), _flag_line(subject), 'FLAGS')):
+            one, other = (set(v.strip(b'()').lower().split()) for v in (one, other))
+            if one != other and box not in self.unsettled:
+                raise Mismatch('select', '%s: only direct %s, only subject %s' % (what, one - other, other - one))
+        if op.meta.get('qresync'):
+            self._resynced(op, direct, subject)
+
+    def _resynced(self, op, direct, subject):
+        box = op.meta['box']
+        point = self.points[box][op.meta['point'] % len(self.points[box])]
+        for side, answer in zip(self.sides, (direct, subject)):
+            truth = side.truths[box]
+            gone = point['uids'] - set(truth.order)
+            if answer.vanished_earlier & set(truth.order):
+                raise Mismatch('vanished', '%s: VANISHED (EARLIER) names live UIDs %s' % (
+                    side.name, sorted(answer.vanished_earlier & set(truth.order))))
+            if gone - answer.vanished_earlier and box not in self.unsettled:
+                raise Mismatch('vanished', '%s: VANISHED (EARLIER) lacks %s' % (
+                    side.name, sorted(gone - answer.vanished_earlier)))
+            unsaid = truth.changed_since(point[side.name]) - set(answer.fetched)
+            if unsaid and box not in self.unsettled:
+                raise Mismatch('resync', '%s: changed UIDs %s not told' % (side.name, sorted(unsaid)))
+
+    def _status(self, op, direct, subject):
+        """The subject's answer; asked again while a change from outside may still be on its way."""
+        deadline = time.monotonic() + self.settings.settle
+        while True:
+            problem = self._status_problem(op, direct, subject)
+            if problem is None:
+                return subject
+            if op.meta['box'] not in self.unsettled or time.monotonic() > deadline:
+                raise Mismatch('status-items', problem)
+            self.rules.differ('update-timing')
+            time.sleep(0.05)
+            view = self.subject.views[op.session]
+            subject = Answer(op, view, self.subject.clients[op.session].cmd(op.text))
+
+    def _status_problem(self, op, direct, subject):
+        if direct.status != 'OK' or subject.status != 'OK':
+            return None
+        told = []
+        for answer in (direct, subject):
+            line = answer.line('STATUS')
+            if line is None:
+                raise Mismatch('status-items', 'no STATUS line: %r' % answer.result)
+            values = line.data[-1]
+            told.append({bytes(values[i]).decode().upper(): values[i + 1] for i in range(0, len(values), 2)})
+        one, other = told
+        if set(one) != set(other):
+            return 'items: direct %s, subject %s' % (one, other)
+        for item in one:
+            if item == 'RECENT':
+                if one[item] != other[item]:
+                    self.rules.differ('recent')
+            elif item == 'UIDVALIDITY':
+                truth = self.subject.truths.get(op.meta['box'])
+                if truth is not None and other[item] != truth.uidvalidity:
+                    return 'UIDVALIDITY %s, it is %d' % (other[item], truth.uidvalidity)
+            elif one[item] != other[item]:
+                return '%s: direct %s, subject %s' % (item, one[item], other[item])
+        return None
+
+    def _login_again(self, number):
+        for side in self.sides:
+            side.clients[number].close()
+            old = side.clients[number].transcript
+            side.clients[number] = side.login(number)
+            side.clients[number].transcript.extendleft(reversed(old))
+            view = side.views[number]
+            view.close()
+            view.condstore = view.qresync = False
+
+    def _idle(self, op):
+        if self.idling[op.session]:
+            return
+        for side in self.sides:
+            side.clients[op.session].idle()
+        self.idling[op.session] = True
+
+    # ---- from outside
+
+    def _outside(self, op):
+        box = op.meta['box']
+        for side in self.sides:
+            client = side.outside
+            if op.verb == 'APPEND':
+                client.must(*self._parts(op, side))
+                continue
+            client.must('SELECT "%s"' % box)
+            if op.verb == 'STORE':
+                client.must(op.text)
+            else:
+                client.must('UID STORE %s +FLAGS.SILENT (\\Deleted)' % op.text)
+                client.must('UID EXPUNGE %s' % op.text)
+            client.must('UNSELECT')
+        self.unsettled[box] = self.step
+
+    # ---- the barrier
+
+    def barrier(self):
+        """Truths equal on both twins, and every session that does not idle brought to it by NOOP."""
+        truths = [(side, truth) for side in self.sides for truth in side.truths.values()]
+        asked = [(truth, truth.client.start('NOOP')) for _, truth in truths]
+        sessions = [(side, number) for side in self.sides for number in range(len(side.clients))
+                    if not self.idling[number] and side.views[number].box is not None]
+        told = [(side, number, side.clients[number].start('NOOP')) for side, number in sessions]
+        again = [(truth, truth.ask_new()) for truth, tag in asked if truth.finish(truth.client.wait(tag))]
+        for truth, tag in again:
+            truth.finish(truth.client.wait(tag))
+        for side, number, tag in told:
+            self._noop(side, number, tag)
+        deadline = time.monotonic() + self.settings.settle
+        self._same_truths(deadline)
+        late = [s for s in sessions if not self._settled(*s)]
+        while late:
+            if time.monotonic() > deadline:
+                side, number = late[0]
+                view = side.views[number]
+                raise Mismatch('not-settled', view.contradictions(side.truths[view.box]))
+            time.sleep(0.01)
+            self.counts['(NOOP again)'] += 1
+            told = [(side, number, side.clients[number].start('NOOP')) for side, number in late]
+            for side, number, tag in told:
+                self._noop(side, number, tag)
+            late = [s for s in late if not self._settled(*s)]
+        if self.unsettled:
+            for side, number in sessions:
+                if side is self.subject:
+                    self.unsettled.pop(side.views[number].box, None)
+
+    def _noop(self, side, number, tag):
+        result = side.clients[number].wait(tag)
+        if not result.ok:
+            raise Mismatch('status', '%s: NOOP answered %r' % (side.views[number].name, result.tagged))
+        view = side.views[number]
+        for response in result.untagged:
+            view.apply(response, 'NOOP')
+
+    def _settled(self, side, number):
+        view = side.views[number]
+        truth = side.truths[view.box]
+        mark = (truth.version, id(truth))
+        if not view.changed and getattr(view, 'settled_at', None) == mark:
+            return True
+        if not view.settle(truth):
+            return False
+        view.settled_at = mark
+        return True
+
+    def _same_truths(self, deadline):
+        for box in generate.SHARED:
+            one, other = self.direct.truths[box], self.subject.truths[box]
+            while not one.same_as(other):
+                if time.monotonic() > min(deadline, time.monotonic() + 2):
+                    raise Mismatch('mailbox', one.differences(other))
+                time.sleep(0.02)
+                self.counts['(truth again)'] += 1
+                for truth in (one, other):
+                    truth.finish(truth.client.cmd('NOOP'))
+                if self.counts['(truth again)'] % 10 == 0:
+                    for truth in (one, other):
+                        truth.load()
+                    if not one.same_as(other):
+                        raise Mismatch('mailbox', one.differences(other))
+
+    def _point(self, box):
+        """Remember this moment of a mailbox: later commands ask for what changed since."""
+        points = self.points[box]
+        points.append({'direct': self.direct.truths[box].highest, 'subject': self.subject.truths[box].highest,
+                       'uids': set(self.direct.truths[box].order)})
+        if len(points) > POINTS_MAX:
+            points.pop(0)
+
+    # ---- whole comparisons
+
+    def full_check(self):
+        """Truths read anew, and every session's numbering and flags asked for in full."""
+        for side in self.sides:
+            for truth in side.truths.values():
+                truth.load()
+        self._same_truths(time.monotonic() + self.settings.settle)
+        asked = []
+        for side in self.sides:
+            for number, view in enumerate(side.views):
+                if view.box is not None and len(view) and not self.idling[number]:
+                    asked.append((side, number, side.clients[number].start('FETCH 1:* (UID FLAGS)')))
+        for side, number, tag in asked:
+            view = side.views[number]
+            result = side.clients[number].wait(tag)
+            told = set()
+            for response in result.untagged:
+                view.apply(response, 'FETCH')
+                if response.name == 'FETCH':
+                    told.add(response.num)
+            if len(told) != len(view) or not view.settle(side.truths[view.box]):
+                raise Mismatch('numbering', '%s: FETCH 1:* told %d messages; %s' % (
+                    view.name, len(told), view.contradictions(side.truths[view.box])))
+
+    def finish(self):
+        """Everybody out of IDLE, then all mailboxes with all octets."""
+        for number, idling in enumerate(self.idling):
+            if idling:
+                self._command(generate.Op(number, 'DONE'))
+        self.barrier()
+        self.full_check()
+        one, other = (_mailboxes(side) for side in self.sides)
+        if set(one) != set(other):
+            raise Mismatch('mailboxes', 'only direct %s, only subject %s' % (set(one) - set(other), set(other) - set(one)))
+        for box in one:
+            if one[box] != other[box]:
+                uids = [u for u in set(one[box]) | set(other[box]) if one[box].get(u) != other[box].get(u)]
+                raise Mismatch('mailbox', '%s: UIDs %s differ at the end' % (box, sorted(uids)[:8]))
+
+    # ---- report
+
+    def report(self, lines=12):
+        """The last transcript lines of each session, both sides, and the last commands."""
+        out = ['last commands:'] + ['  %d %r' % (self.step - len(self.ops[-lines:]) + n + 1, op)
+                                   for n, op in enumerate(self.ops[-lines:])]
+        last = self.ops[-1].session if self.ops else None
+        for number in range(len(self.direct.clients)):
+            for side in self.sides:
+                out.append('---- %s s%d%s' % (side.name, number, ' (the last command)' if number == last else ''))
+                out.append(side.clients[number].dump(lines))
+        return '\n'.join(out)
+
+
+def _flag_line(answer):
+    raw = answer.line('FLAGS').raw
+    return raw[raw.index(b'('):].strip()
+
+
+def _mailboxes(side):
+    """{name: {uid: (flags, date, size, hash)}} over the control connection."""
+    client = side.outside
+    found = {}
+    for line in client.must('LIST "" "*"').named('LIST'):
+        if {b'\\noselect', b'\\nonexistent'} & {a.lower() for a in line.data[0]}:
+            continue
+        name = bytes(line.data[-1]).decode('latin-1')
+        client.must('EXAMINE "%s"' % name)
+        told = client.cmd('UID FETCH 1:* (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])').fetch_by_uid()
+        found[name] = {uid: (frozenset(f for f in map(bytes, i['FLAGS']) if f != b'\\Recent'), i['INTERNALDATE'],
+                             i['RFC822.SIZE'], hashlib.sha256(i['BODY[]'] or b'').digest())
+                       for uid, i in told.items()}
+        client.must('UNSELECT')
+    return found
