@@ -119,7 +119,8 @@ void conn_set_deadline_ms(struct conn *conn, uint32_t ms);
 const struct fail *conn_fail(const struct conn *conn);
 /* Far end; after OPEN the one really connected. */
 const struct netaddr *conn_peer(const struct conn *conn);
-/* "192.0.2.1:143"; dialing: "host:port".  For logs; lives as long as the connection. */
+/* "192.0.2.1:143"; dialing: "host:port".  For logs; of a dialed one asked for before OPEN the text
+ * is valid until the end of the turn, else as long as the connection. */
 const char *conn_peer_name(const struct conn *conn);
 bool conn_peer_is_loopback(const struct conn *conn);
 /* TLS established (handshake done). */
