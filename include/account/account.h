@@ -39,8 +39,8 @@ void accounts_set_settings(struct accounts *accounts, const struct settings *set
 void accounts_destroy(struct accounts **accounts);
 
 /* --- login ------------------------------------------------------------------------------------ */
-/* st: OK with the account (held for the caller); AUTH with the upstream's refusal text in @text
- * (a sanitised "[CODE] words", may be empty); NOT_FOUND: no upstream for this login; else why. */
+/* st: OK with the account (held for the caller); AUTH with the upstream's refusal in @text
+ * ("NO [CODE] words", sanitised; may be empty); NOT_FOUND: no upstream for this login; else why. */
 typedef void login_done_fn(void *arg, enum status st, struct account *account, struct slice text);
 /* Prove (login, password) at the upstream, or by a proof younger than auth.ttl. */
 struct login_request *account_login(struct accounts *accounts, const struct link_login *login,

@@ -24,6 +24,8 @@ struct feed_user {
     /* The mailbox cannot be served any more (UIDVALIDITY changed, deleted): close the view now
      * (detach), then BYE with @text. */
     void (*gone)(struct feed_user *user, const char *text);
+    /* Has its view vanished messages that its client was not told of?  Their records are kept. */
+    bool (*holds_dead)(struct feed_user *user);
 };
 
 /* st OK: the feed, its model complete and fresh: attach within the call.  Else @text is the tagged

@@ -71,6 +71,9 @@ struct plan_env {
     struct store *store;
     struct stats *stats; /* may be NULL */
     uint64_t mailbox_id; /* mailbox_store_id() */
+    /* Where octets go that the store cannot take (too large, full): an unlinked file here, kept
+     * while somebody holds the value.  NULL: such values fail. */
+    const char *spool_dir;
     const struct plan_ops *ops;
     void *arg;
 };

@@ -1,0 +1,227 @@
+/* The registry of accounts: found by (upstream, authzid, authcid), kept while sessions use them and
+ * account_linger_ms after the last one has left, then closed and wiped. */
+#include <string.h>
+#include <utlist.h>
+
+#include "account_p.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+
+struct evloop *account__loop(const struct account *account)
+{
+    return account->accounts->env.loop;
+}
+
+static void end_of_turn(void *arg)
+{
+    struct accounts *accounts = arg;
+    struct account *account, *next;
+    HASH_ITER(hh, accounts->by_key, account, next) {
+        struct feed *feed, *next_feed;
+        HASH_ITER(hh, account->feeds, feed, next_feed) {
+            feed__end_of_turn(feed);
+        }
+    }
+}
+
+struct accounts *accounts_create(const struct accounts_env *env, const struct settings *settings)
+{
+    struct accounts *accounts = alloc_zero(sizeof(*accounts));
+    accounts->env = *env;
+    accounts->settings = settings_hold(settings);
+    secret_random(accounts->proof_key, sizeof(accounts->proof_key));
+    evloop_add_hook(env->loop, &accounts->hook, end_of_turn, accounts);
+    return accounts;
+}
+
+void accounts_set_settings(struct accounts *accounts, const struct settings *settings)
+{
+    settings_release(&accounts->settings);
+    accounts->settings = settings_hold(settings);
+}
+
+void accounts_destroy(struct accounts **accounts)
+{
+    struct accounts *all = *accounts;
+    struct account *account, *next;
+    all->is_ending = true;
+    HASH_ITER(hh, all->by_key, account, next) {
+        account__destroy(account);
+    }
+    evloop_remove_hook(all->env.loop, &all->hook);
+    settings_release(&all->settings);
+    secret_wipe(all->proof_key, sizeof(all->proof_key));
+    alloc_free(all);
+    *accounts = NULL;
+}
+
+static void append(char *key, size_t *at, struct slice part)
+{
+    if (part.len > 0) {
+        memcpy(key + *at, part.data, part.len);
+    }
+    *at += part.len;
+    key[(*at)++] = '\0';
+}
+
+/* upstream NUL authzid NUL authcid NUL; a NUL in a login was refused by the session's parser. */
+static char *make_key(const struct upstream_settings *upstream, const struct link_login *login,
+                      size_t *len_out)
+{
+    struct slice host = slice_str(upstream->host);
+    char port[16];
+    struct buf buf;
+    buf_init(&buf, sizeof(port));
+    buf_add_u64(&buf, upstream->port);
+    size_t len = host.len + buf.len + login->authzid.len + login->authcid.len + 4;
+    char *key = alloc_zero(len);
+    size_t at = 0;
+    append(key, &at, host);
+    append(key, &at, buf_slice(&buf));
+    append(key, &at, login->authzid);
+    append(key, &at, login->authcid);
+    buf_fini(&buf);
+    *len_out = len;
+    return key;
+}
+
+static void linger_over(void *arg)
+{
+    struct account *account = arg;
+    if (account->users == NULL && account->verifications == NULL) {
+        LOG(LOG_INFO, "account", "msg=\"closed, unused\" account=%s", account->name);
+        account__destroy(account);
+    }
+}
+
+static char *make_name(const struct upstream_settings *upstream, struct slice authcid)
+{
+    char quoted[LOG_QUOTE_MAX];
+    struct buf text;
+    buf_init(&text, 0);
+    buf_printf(&text, "\"%s/", upstream->name != NULL ? upstream->name : upstream->host);
+    const char *login = log_quote(quoted, authcid);
+    buf_add_str(&text, login + 1); /* the quote before it stands already */
+    char *name = alloc_zero(text.len + 1);
+    memcpy(name, text.data, text.len);
+    buf_fini(&text);
+    return name;
+}
+
+struct account *account__find(struct accounts *accounts, const struct upstream_settings *upstream,
+                              const struct link_login *login, bool create)
+{
+    size_t key_len;
+    char *key = make_key(upstream, login, &key_len);
+    struct account *account = NULL;
+    HASH_FIND(hh, accounts->by_key, key, key_len, account);
+    if (account != NULL || !create) {
+        alloc_free(key);
+        return account;
+    }
+    account = alloc_zero(sizeof(*account));
+    account->accounts = accounts;
+    account->settings = settings_hold(accounts->settings);
+    account->upstream = upstream;
+    account->key = key;
+    account->key_len = key_len;
+    account->authzid = slice_of(key + key_len - login->authcid.len - login->authzid.len - 2,
+                                login->authzid.len);
+    account->authcid = slice_of(key + key_len - login->authcid.len - 1, login->authcid.len);
+    account->name = make_name(upstream, login->authcid);
+    account->linger = timer_create_on(accounts->env.loop, linger_over, account);
+    HASH_ADD_KEYPTR(hh, accounts->by_key, account->key, account->key_len, account);
+    return account;
+}
+
+void account__destroy(struct account *account)
+{
+    account->is_ending = true;
+    CHECK(account->users == NULL);
+    request__fail_waiting(&account->waiting, CANCELED);
+    struct feed *feed, *next;
+    HASH_ITER(hh, account->feeds, feed, next) {
+        feed__destroy(feed);
+    }
+    while (account->slots != NULL) {
+        slot__close(account->slots, true);
+    }
+    while (account->verifications != NULL) {
+        verification__destroy(account->verifications);
+    }
+    proofs__clear(account);
+    HASH_DEL(account->accounts->by_key, account);
+    timer_destroy(&account->linger);
+    settings_release(&account->settings);
+    alloc_free(account->key);
+    alloc_free(account->name);
+    alloc_free(account);
+}
+
+void account__check_use(struct account *account)
+{
+    if (account->is_ending) {
+        return;
+    }
+    if (account->users == NULL && account->verifications == NULL) {
+        timer_set_ms(account->linger, account->upstream->account_linger_ms);
+    } else {
+        timer_stop(account->linger);
+    }
+}
+
+void account_attach(struct account *account, struct account_user *user)
+{
+    user->account = account;
+    DL_APPEND(account->users, user);
+    account__check_use(account);
+}
+
+void account_detach(struct account_user *user)
+{
+    struct account *account = user->account;
+    if (account == NULL) {
+        return;
+    }
+    DL_DELETE(account->users, user);
+    user->account = NULL;
+    account__check_use(account);
+}
+
+const struct capabilities *account_capabilities(const struct account *account)
+{
+    return &account->caps;
+}
+
+const char *account_name(const struct account *account)
+{
+    return account->name;
+}
+
+struct feed *account_find_feed(struct account *account, struct slice name)
+{
+    struct feed *feed = NULL;
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    return feed != NULL && feed->state != FEED_ENDED && feed->has_model ? feed : NULL;
+}
+
+void account_name_leaving(struct account *account, struct slice name)
+{
+    struct feed *feed = NULL;
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    if (feed != NULL && feed->users == NULL) {
+        feed__destroy(feed);
+    }
+}
+
+void account_name_changed(struct account *account, struct slice name)
+{
+    struct feed *feed = NULL;
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    if (feed != NULL) {
+        feed__end(feed, "[UNAVAILABLE] The mailbox was deleted or renamed");
+    }
+    store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
+                       name);
+}

@@ -1,0 +1,608 @@
+/* Life of a feed: who uses it, its link, opening, refreshing, telling.
+ *
+ *   DOWN ──> WAITING ──> SYNCING ──> LIVE ──> (link lost) ──> DOWN, or gone when unused
+ * What the server says goes through feed_data.c, what is asked of it is in feed_sync.c. */
+#include <string.h>
+#include <utlist.h>
+
+#include "account_p.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+
+static uint64_t now_ms(const struct feed *feed)
+{
+    return evloop_now_ms(account__loop(feed->account));
+}
+
+/* --- what the plan needs of us ---------------------------------------------------------------- */
+
+static struct request *plan_send(void *arg, enum route route, uint32_t highest_uid,
+                                 struct outcmd *cmd, const struct upcmd_ops *ops, void *cmd_arg)
+{
+    struct feed *feed = arg;
+    return account_request(feed->account, route, feed, highest_uid, cmd, ops, cmd_arg);
+}
+
+static void plan_cancel(void *arg, struct request **request)
+{
+    (void)arg;
+    account_request_cancel(request);
+}
+
+static void plan_pause(void *arg, struct request *request, bool paused)
+{
+    (void)arg;
+    account_request_pause(request, paused);
+}
+
+static bool plan_has_uid(void *arg, uint32_t uid)
+{
+    struct feed *feed = arg;
+    return mailbox_has(feed->mailbox, uid);
+}
+
+static void plan_wake(void *arg)
+{
+    struct feed *feed = arg;
+    feed->plan_woken = true;
+    evloop_defer(account__loop(feed->account), &feed->plan_task, EVLOOP_SOON);
+}
+
+static void plan_run(void *arg)
+{
+    struct feed *feed = arg;
+    feed->plan_woken = false;
+    plan_flush(feed->plan);
+}
+
+static const struct plan_ops plan_ops = {
+    .send = plan_send,
+    .cancel = plan_cancel,
+    .pause = plan_pause,
+    .has_uid = plan_has_uid,
+    .wake = plan_wake,
+};
+
+static void make_plan(struct feed *feed)
+{
+    const struct plan_env env = {
+        .store = feed->account->accounts->env.store,
+        .stats = feed->account->accounts->env.stats,
+        .mailbox_id = feed->store_id,
+        .ops = &plan_ops,
+        .arg = feed,
+    };
+    feed->plan = plan_create(&env);
+}
+
+/* --- making and ending ------------------------------------------------------------------------ */
+
+static void gather_over(void *arg)
+{
+    struct feed *feed = arg;
+    if (feed->is_changed) {
+        feed__tell(feed);
+    }
+}
+
+static void timer_over(void *arg);
+
+static struct feed *feed_create(struct account *account, struct slice name)
+{
+    struct feed *feed = alloc_zero(sizeof(*feed));
+    struct evloop *loop = account__loop(account);
+    feed->account = account;
+    feed->name = alloc_zero(name.len + 1);
+    memcpy(feed->name, name.data, name.len);
+    feed->name_len = name.len;
+    feed->mailbox = mailbox_create(0);
+    buf_init(&feed->told_flags, 64 * 1024);
+    buf_init(&feed->told_permanent, 64 * 1024);
+    ranges_init(&feed->seen, 0);
+    ranges_init(&feed->dead, 0);
+    task_init(&feed->plan_task, plan_run, feed);
+    feed->timer = timer_create_on(loop, timer_over, feed);
+    feed->gather = timer_create_on(loop, gather_over, feed);
+    HASH_ADD_KEYPTR(hh, account->feeds, feed->name, feed->name_len, feed);
+    return feed;
+}
+
+static void free_feed(void *ptr)
+{
+    struct feed *feed = ptr;
+    mailbox_destroy(&feed->mailbox);
+    buf_fini(&feed->told_flags);
+    buf_fini(&feed->told_permanent);
+    ranges_fini(&feed->seen);
+    ranges_fini(&feed->dead);
+    alloc_free(feed->name);
+    alloc_free(feed);
+}
+
+static void drop_cmds(struct feed *feed)
+{
+    while (feed->cmds != NULL) {
+        struct feed_cmd *cmd = feed->cmds;
+        DL_DELETE(feed->cmds, cmd);
+        upcmd_detach(cmd->upcmd);
+        alloc_free(cmd);
+    }
+}
+
+void feed__destroy(struct feed *feed)
+{
+    struct account *account = feed->account;
+    CHECK(feed->users == NULL);
+    if (feed->state == FEED_LIVE) {
+        feed__persist(feed);
+    }
+    feed->state = FEED_ENDED;
+    HASH_DEL(account->feeds, feed);
+    feed__open_failed(feed, CANCELED, SLICE(""));
+    feed__refreshes_done(feed, CANCELED);
+    if (feed->plan != NULL) {
+        plan_destroy(&feed->plan);
+    }
+    request__feed_gone(feed);
+    drop_cmds(feed);
+    if (feed->slot != NULL) {
+        slot__close(feed->slot, true);
+    }
+    evloop_cancel(account__loop(account), &feed->plan_task);
+    timer_destroy(&feed->timer);
+    timer_destroy(&feed->gather);
+    evloop_reap(account__loop(account), feed, free_feed);
+}
+
+void feed__end(struct feed *feed, const char *text)
+{
+    struct feed_user *user, *next;
+    LOG(LOG_INFO, "feed", "msg=\"mailbox ends\" account=%s mailbox=%s why=%s",
+        feed->account->name, LOG_Q(feed_name(feed)), LOG_Q(slice_str(text)));
+    DL_FOREACH_SAFE(feed->users, user, next) {
+        user->gone(user, text);
+    }
+    CHECK(feed->users == NULL);
+    feed->state = FEED_ENDED; /* what it believed is not worth keeping */
+    feed__destroy(feed);
+}
+
+/* --- its link --------------------------------------------------------------------------------- */
+
+static struct feed *oldest_unused(struct account *account, size_t *n_out)
+{
+    struct feed *feed, *next, *oldest = NULL;
+    *n_out = 0;
+    HASH_ITER(hh, account->feeds, feed, next) {
+        if (feed->state == FEED_LIVE && feed->users == NULL && feed->opens == NULL &&
+            feed->refreshes == NULL && feed->cmds == NULL && link_load(feed->slot->link) == 0) {
+            ++*n_out;
+            oldest = oldest == NULL || feed->left_ms < oldest->left_ms ? feed : oldest;
+        }
+    }
+    return oldest;
+}
+
+/* Let go of the feed unused for longest; its link becomes a spare one. */
+static void release(struct feed *feed)
+{
+    struct slot *slot = feed->slot;
+    feed__persist(feed);
+    feed->slot = NULL;
+    slot__set_role(slot, SLOT_SPARE, NULL);
+    feed->state = FEED_DOWN;
+    feed__destroy(feed);
+}
+
+bool feed__release_unused(struct account *account)
+{
+    size_t n;
+    struct feed *feed = oldest_unused(account, &n);
+    if (feed != NULL) {
+        release(feed);
+    }
+    return feed != NULL;
+}
+
+static void connect_feed(struct feed *feed)
+{
+    struct account *account = feed->account;
+    size_t unused;
+    struct feed *oldest = oldest_unused(account, &unused);
+    struct slot *slot = slot__spare(account);
+    if (slot == NULL && oldest != NULL &&
+        (unused >= ACCOUNT_UNUSED_FEEDS_MAX || !slot__has_room(account))) {
+        release(oldest);
+        slot = slot__spare(account);
+    }
+    if (slot != NULL) {
+        slot__set_role(slot, SLOT_FEED, feed);
+        feed->slot = slot;
+        feed__select(feed);
+        return;
+    }
+    if (slot__has_room(account)) {
+        slot = slot__open(account, SLOT_FEED, feed);
+    }
+    if (slot == NULL) {
+        feed__open_failed(feed, LIMIT, SLICE(""));
+        feed__check_use(feed);
+        return;
+    }
+    feed->slot = slot;
+    feed->state = FEED_WAITING;
+}
+
+void feed__slot_ready(struct feed *feed)
+{
+    feed__select(feed);
+}
+
+void feed__slot_lost(struct feed *feed, enum status why)
+{
+    bool was_live = feed->state == FEED_LIVE;
+    feed->slot = NULL;
+    feed->state = FEED_DOWN;
+    drop_cmds(feed);
+    feed->is_probing = false;
+    feed->is_fetching_new = false;
+    if (was_live) {
+        feed->retry_ms = 0;
+    }
+    feed__open_failed(feed, why == AUTH ? NETWORK : why, SLICE(""));
+    feed__refreshes_done(feed, NETWORK);
+    request__fail_waiting(&feed->waiting, NETWORK);
+    feed__check_use(feed);
+}
+
+/* Try again soon when somebody needs it, else go. */
+void feed__check_use(struct feed *feed)
+{
+    bool is_used = feed->users != NULL || feed->opens != NULL || feed->waiting != NULL;
+    if (feed->state == FEED_ENDED) {
+        return;
+    }
+    if (feed->state == FEED_DOWN) {
+        uint64_t wait = is_used ? feed->retry_ms : 0;
+        feed->retry_ms = feed->retry_ms == 0                   ? FEED_RETRY_FIRST_MS
+                         : feed->retry_ms * 2 > FEED_RETRY_LAST_MS ? FEED_RETRY_LAST_MS
+                                                                   : feed->retry_ms * 2;
+        timer_set_ms(feed->timer, wait);
+    } else if (feed->state == FEED_LIVE) {
+        timer_set_ms(feed->timer, is_used ? FEED_TICK_MS : FEED_UNUSED_MS);
+    }
+}
+
+static void timer_over(void *arg)
+{
+    struct feed *feed = arg;
+    bool is_used = feed->users != NULL || feed->opens != NULL || feed->waiting != NULL;
+    if (!is_used && feed->refreshes == NULL) {
+        if (feed->state == FEED_DOWN || feed->state == FEED_LIVE) {
+            feed__destroy(feed);
+        }
+        return;
+    }
+    if (feed->state == FEED_DOWN) {
+        connect_feed(feed);
+    } else if (feed->state == FEED_LIVE) {
+        (void)feed_refresh(feed, true, NULL, NULL); /* a sync point, and whether the link lives */
+        feed__persist(feed);
+        timer_set_ms(feed->timer, FEED_TICK_MS);
+    }
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static void finish_open(struct open_request *request)
+{
+    struct feed *feed = request->feed;
+    feed_open_fn *done = request->done;
+    void *arg = request->arg;
+    enum status st = request->status;
+    struct buf text = request->text;
+    if (feed != NULL) {
+        DL_DELETE(feed->opens, request);
+    }
+    alloc_free(request);
+    done(arg, st, st == OK ? feed : NULL, buf_slice(&text));
+    buf_fini(&text);
+}
+
+static void run_open(void *arg)
+{
+    struct open_request *request = arg;
+    struct feed *feed = request->feed;
+    finish_open(request);
+    if (feed != NULL) {
+        feed__check_use(feed);
+    }
+}
+
+void feed__open_failed(struct feed *feed, enum status why, struct slice text)
+{
+    while (feed->opens != NULL) {
+        struct open_request *request = feed->opens;
+        DL_DELETE(feed->opens, request);
+        request->feed = NULL;
+        request->status = why;
+        buf_add(&request->text, text);
+        evloop_defer(request->loop, &request->task, EVLOOP_SOON);
+    }
+}
+
+static void opens_done(struct feed *feed)
+{
+    struct open_request *request;
+    DL_FOREACH(feed->opens, request) {
+        evloop_defer(account__loop(feed->account), &request->task, EVLOOP_SOON);
+    }
+}
+
+struct open_request *feed_open(struct account *account, struct slice name, feed_open_fn *done,
+                               void *arg)
+{
+    struct feed *feed = NULL;
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    if (feed == NULL) {
+        feed = feed_create(account, name);
+    }
+    struct open_request *request = alloc_zero(sizeof(*request));
+    request->loop = account__loop(account);
+    request->feed = feed;
+    request->done = done;
+    request->arg = arg;
+    buf_init(&request->text, 4096);
+    task_init(&request->task, run_open, request);
+    DL_APPEND(feed->opens, request);
+    if (feed->state == FEED_DOWN) {
+        timer_stop(feed->timer);
+        connect_feed(feed);
+    } else if (feed->state == FEED_LIVE) {
+        if (feed_is_fresh(feed)) {
+            evloop_defer(account__loop(account), &request->task, EVLOOP_SOON);
+        } else {
+            feed->wants_probe = true;
+        }
+    }
+    return request;
+}
+
+void feed_open_cancel(struct open_request **request)
+{
+    struct open_request *gone = *request;
+    *request = NULL;
+    struct feed *feed = gone->feed;
+    evloop_cancel(gone->loop, &gone->task);
+    if (feed != NULL) {
+        DL_DELETE(feed->opens, gone);
+        feed__check_use(feed);
+    }
+    buf_fini(&gone->text);
+    alloc_free(gone);
+}
+
+void feed_attach(struct feed *feed, struct feed_user *user)
+{
+    user->feed = feed;
+    DL_APPEND(feed->users, user);
+}
+
+void feed_detach(struct feed_user *user)
+{
+    struct feed *feed = user->feed;
+    if (feed == NULL) {
+        return;
+    }
+    DL_DELETE(feed->users, user);
+    user->feed = NULL;
+    feed->left_ms = now_ms(feed);
+    if (feed->state != FEED_ENDED && feed->users == NULL) {
+        feed__check_use(feed);
+    }
+}
+
+/* --- freshness -------------------------------------------------------------------------------- */
+
+bool feed_is_fresh(const struct feed *feed)
+{
+    uint32_t fresh_ms = feed->account->profile != NULL ? feed->account->profile->fresh_ms : 0;
+    return feed->state == FEED_LIVE && feed__count_is_true(feed) && !feed->is_fetching_new &&
+           now_ms(feed) - feed->tagged_ms < fresh_ms;
+}
+
+static void finish_refresh(void *arg)
+{
+    struct refresh_request *request = arg;
+    refresh_fn *done = request->done;
+    void *done_arg = request->arg;
+    enum status st = request->status;
+    alloc_free(request);
+    if (done != NULL) {
+        done(done_arg, st);
+    }
+}
+
+static void refresh_done_later(struct refresh_request *request, enum status st)
+{
+    struct feed *feed = request->feed;
+    DL_DELETE(feed->refreshes, request);
+    request->feed = NULL;
+    request->status = st;
+    evloop_defer(request->loop, &request->task, EVLOOP_SOON);
+}
+
+void feed__refreshes_done(struct feed *feed, enum status st)
+{
+    struct refresh_request *request, *next;
+    DL_FOREACH_SAFE(feed->refreshes, request, next) {
+        if (st != OK || request->is_asked) {
+            refresh_done_later(request, st);
+        }
+    }
+}
+
+struct refresh_request *feed_refresh(struct feed *feed, bool must_ask, refresh_fn *done, void *arg)
+{
+    struct refresh_request *request = alloc_zero(sizeof(*request));
+    request->loop = account__loop(feed->account);
+    request->feed = feed;
+    request->done = done;
+    request->arg = arg;
+    request->must_ask = must_ask;
+    task_init(&request->task, finish_refresh, request);
+    DL_APPEND(feed->refreshes, request);
+    if (feed->state == FEED_DOWN || feed->state == FEED_ENDED) {
+        refresh_done_later(request, NETWORK);
+    } else if (!must_ask && feed_is_fresh(feed)) {
+        refresh_done_later(request, OK);
+    } else if (!must_ask && feed->is_probing) {
+        request->is_asked = true;
+    }
+    return request;
+}
+
+void feed_refresh_cancel(struct refresh_request **request)
+{
+    struct refresh_request *gone = *request;
+    *request = NULL;
+    if (gone->feed != NULL) {
+        DL_DELETE(gone->feed->refreshes, gone);
+    } else {
+        evloop_cancel(gone->loop, &gone->task);
+    }
+    alloc_free(gone);
+}
+
+/* --- in the course of things ------------------------------------------------------------------ */
+
+void feed__tagged_ok(struct feed *feed)
+{
+    if (feed->state != FEED_LIVE) {
+        return;
+    }
+    feed->tagged_ms = now_ms(feed);
+    if (feed__count_is_true(feed)) {
+        mailbox_sync_point(feed->mailbox);
+    }
+}
+
+void feed__settle(struct feed *feed)
+{
+    if (feed->state != FEED_LIVE || feed->is_probing || !feed__count_is_true(feed)) {
+        return; /* new mail is being asked for, or comes with the end of the probe */
+    }
+    opens_done(feed);
+    feed__refreshes_done(feed, OK);
+}
+
+void feed__live(struct feed *feed)
+{
+    LOG(LOG_DEBUG, "feed", "msg=live account=%s mailbox=%s messages=%u", feed->account->name,
+        LOG_Q(feed_name(feed)), (unsigned)mailbox_exists(feed->mailbox));
+    feed->state = FEED_LIVE;
+    feed->has_model = true;
+    feed->retry_ms = 0;
+    feed->syncs_failed = 0;
+    feed->tagged_ms = now_ms(feed);
+    mailbox_raise_uidnext(feed->mailbox, feed->told_uidnext);
+    if (feed->has_modseq) {
+        mailbox_saw_modseq(feed->mailbox, feed->told_modseq);
+    }
+    mailbox_sync_point(feed->mailbox);
+    if (feed->plan == NULL) {
+        make_plan(feed);
+    }
+    link_want_idle(feed->slot->link, true);
+    opens_done(feed);
+    feed__refreshes_done(feed, OK);
+    request__feed_ready(feed);
+    feed__changed(feed);
+    feed__persist(feed);
+    feed__check_use(feed);
+}
+
+void feed__changed(struct feed *feed)
+{
+    feed->is_changed = true;
+}
+
+void feed__tell(struct feed *feed)
+{
+    struct feed_user *user, *next;
+    feed->is_changed = false;
+    feed->told_ms = now_ms(feed);
+    DL_FOREACH_SAFE(feed->users, user, next) {
+        user->changed(user);
+    }
+    feed__bury(feed);
+}
+
+/* The first change is told at once, what follows it within FEED_GATHER_MS together. */
+static void tell_or_gather(struct feed *feed)
+{
+    if (!feed->is_changed || timer_is_set(feed->gather)) {
+        return;
+    }
+    uint64_t since = now_ms(feed) - feed->told_ms;
+    if (since >= FEED_GATHER_MS) {
+        feed__tell(feed);
+    } else {
+        timer_set_ms(feed->gather, FEED_GATHER_MS - since);
+    }
+}
+
+void feed__end_of_turn(struct feed *feed)
+{
+    if (feed->state == FEED_LIVE) {
+        if (!feed__count_is_true(feed)) {
+            feed__fetch_new(feed);
+        }
+        struct refresh_request *request;
+        DL_FOREACH(feed->refreshes, request) {
+            feed->wants_probe = feed->wants_probe || !request->is_asked;
+        }
+        if (feed->wants_probe) {
+            feed__probe(feed);
+        }
+        tell_or_gather(feed);
+    }
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+struct slice feed_name(const struct feed *feed)
+{
+    return slice_of(feed->name, feed->name_len);
+}
+
+struct account *feed_account(const struct feed *feed)
+{
+    return feed->account;
+}
+
+struct mailbox *feed_mailbox(struct feed *feed)
+{
+    return feed->mailbox;
+}
+
+struct plan *feed_plan(struct feed *feed)
+{
+    return feed->plan;
+}
+
+uint64_t feed_store_id(const struct feed *feed)
+{
+    return feed->store_id;
+}
+
+bool feed_is_writable(const struct feed *feed)
+{
+    return feed->is_writable;
+}
+
+bool feed_has_modseq(const struct feed *feed)
+{
+    return feed->has_modseq;
+}

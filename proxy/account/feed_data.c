@@ -1,0 +1,279 @@
+/* Untagged responses of the feed's link into the model.  Data changes the model at once; views are
+ * told at their own sync points.  Numbers of the link are ranks in the model as long as both have
+ * the same messages; `exists` is what the link has told, and while it is more than the model has,
+ * the tail is mail whose UIDs we have yet to ask for.  Where numbers cannot be followed the count is
+ * marked lost and UID SEARCH ALL decides (protocol T25). */
+#include "account_p.h"
+#include "base/log.h"
+#include "imap/flags.h"
+
+bool feed__count_is_true(const struct feed *feed)
+{
+    return !feed->lost_count && feed->exists == mailbox_exists(feed->mailbox);
+}
+
+static void lose_count(struct feed *feed, const char *why)
+{
+    if (!feed->lost_count) {
+        LOG(LOG_INFO, "feed", "msg=\"numbers lost\" account=%s mailbox=%s why=\"%s\"",
+            feed->account->name, LOG_Q(feed_name(feed)), why);
+    }
+    feed->lost_count = true;
+}
+
+/* --- FETCH ------------------------------------------------------------------------------------ */
+
+struct news {
+    uint32_t msn;
+    uint32_t uid;
+    bool has_flags;
+    struct slice flags;
+    uint64_t modseq;
+};
+
+static bool read_news(const struct response *response, struct news *out)
+{
+    struct respfetch it;
+    struct respfetch_item item;
+    uint64_t number;
+    enum status st;
+    *out = (struct news){.msn = response->number};
+    respfetch_init(&it, response);
+    while ((st = respfetch_next(&it, &item)) == OK) {
+        if (item.kind == FETCH_UID && respfetch_number(&item, &number) && number <= UINT32_MAX) {
+            out->uid = (uint32_t)number;
+        } else if (item.kind == FETCH_MODSEQ && respfetch_number(&item, &number)) {
+            out->modseq = number;
+        } else if (item.kind == FETCH_FLAGS) {
+            out->has_flags = true;
+            out->flags = item.value.raw;
+        }
+    }
+    return st == END;
+}
+
+static enum status intern(struct feed *feed, struct slice text, uint32_t *id_out)
+{
+    struct flags *table = mailbox_flags(feed->mailbox);
+    struct flag_list list = {0};
+    struct flag_iter it;
+    unsigned system;
+    struct slice name;
+    enum status st;
+    flag_iter_init(&it, text);
+    while ((st = flag_iter_next(&it, &system, &name)) == OK) {
+        struct slice flag = system != 0 ? slice_str(flag_name((enum imap_flag)system)) : name;
+        enum status added = flag_list_add(&list, table, flag);
+        if (added != OK) {
+            LOG(LOG_WARN, "feed", "msg=\"flag not kept\" flag=%s status=%s", LOG_Q(flag),
+                status_name(added));
+        }
+    }
+    return st == END ? flags_intern(table, &list, id_out) : st;
+}
+
+static void add_message(struct feed *feed, const struct news *news, uint32_t flags)
+{
+    const struct mailbox_entry entry = {.uid = news->uid, .flags = flags, .modseq = news->modseq};
+    enum status st = feed->is_fill ? mailbox_load(feed->mailbox, &entry)
+                                   : mailbox_add(feed->mailbox, &entry);
+    if (st != OK) {
+        lose_count(feed, "a message out of order");
+    }
+    feed__changed(feed);
+}
+
+/* May a message that the model does not have be taken from this response?  In the answers to our
+ * own scans always; else only as the very next one. */
+static bool may_add(const struct feed *feed, const struct news *news)
+{
+    return news->uid > mailbox_last_uid(feed->mailbox) &&
+           (feed->is_fill || feed->is_scanning || feed->is_fetching_new ||
+            (feed->state == FEED_LIVE && news->msn == mailbox_exists(feed->mailbox) + 1));
+}
+
+static void on_fetch(struct feed *feed, const struct response *response)
+{
+    struct news news;
+    struct mailbox_entry old;
+    uint32_t flags = FLAGS_NONE;
+    if (!read_news(response, &news)) {
+        lose_count(feed, "unreadable FETCH");
+        return;
+    }
+    if (news.uid == 0 && feed->state == FEED_LIVE && feed->exists >= news.msn &&
+        mailbox_at(feed->mailbox, news.msn, &old)) {
+        news.uid = old.uid; /* a server without UID in unsolicited FETCH */
+    }
+    if (news.uid == 0 || (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
+        return;
+    }
+    if (feed->is_scanning) {
+        ranges_add(&feed->seen, news.uid, news.uid);
+    }
+    if (feed->has_modseq) {
+        mailbox_saw_modseq(feed->mailbox, news.modseq);
+    }
+    if (!mailbox_has(feed->mailbox, news.uid)) {
+        if (news.has_flags && may_add(feed, &news)) {
+            add_message(feed, &news, flags);
+        }
+        return;
+    }
+    enum status st = news.has_flags ? mailbox_set_flags(feed->mailbox, news.uid, flags,
+                                                        news.modseq, NULL)
+                     : news.modseq != 0
+                         ? mailbox_set_modseq(feed->mailbox, news.uid, news.modseq)
+                         : OK;
+    if (st == OK) {
+        feed__changed(feed);
+    }
+}
+
+/* --- EXISTS, EXPUNGE, VANISHED ----------------------------------------------------------------- */
+
+static void on_exists(struct feed *feed, uint32_t n)
+{
+    if (n < feed->exists && feed->state == FEED_LIVE) {
+        lose_count(feed, "EXISTS shrank");
+    }
+    feed->exists = n;
+}
+
+static void on_expunge(struct feed *feed, uint32_t msn)
+{
+    struct mailbox_entry entry;
+    if (msn == 0 || msn > feed->exists) {
+        lose_count(feed, "EXPUNGE beyond EXISTS");
+        return;
+    }
+    feed->exists--;
+    if (feed->state != FEED_LIVE) {
+        lose_count(feed, "EXPUNGE while synchronising");
+    } else if (mailbox_at(feed->mailbox, msn, &entry)) {
+        (void)mailbox_remove(feed->mailbox, entry.uid);
+        ranges_add(&feed->dead, entry.uid, entry.uid);
+        feed__changed(feed);
+    } /* else it was of the tail we have not asked for yet */
+}
+
+static void on_vanished(struct feed *feed, const struct response *response)
+{
+    struct ranges uids;
+    bool is_earlier;
+    ranges_init(&uids, 1000000);
+    if (respdata_vanished(response, &is_earlier, &uids) != OK) {
+        lose_count(feed, "unreadable VANISHED");
+        ranges_fini(&uids);
+        return;
+    }
+    uint32_t last = mailbox_last_uid(feed->mailbox);
+    uint32_t known = mailbox_remove_set(feed->mailbox, &uids);
+    ranges_add_all(&feed->dead, &uids);
+    if (!is_earlier) {
+        /* Without EARLIER it names messages that existed: those above our last are of the tail. */
+        uint64_t unknown = ranges_count(&uids) - ranges_rank(&uids, last);
+        uint64_t gone = known + unknown;
+        if (gone > feed->exists) {
+            lose_count(feed, "VANISHED wider than EXISTS");
+        } else {
+            feed->exists -= (uint32_t)gone;
+        }
+    }
+    if (known > 0) {
+        feed__changed(feed);
+    }
+    ranges_fini(&uids);
+}
+
+void feed__remove_unseen(struct feed *feed)
+{
+    uint32_t before = mailbox_exists(feed->mailbox);
+    struct ranges gone;
+    ranges_init(&gone, 0);
+    mailbox_scan_uids(feed->mailbox, NULL, &gone);
+    for (size_t i = 0; i < feed->seen.n; i++) {
+        ranges_remove(&gone, feed->seen.at[i].first, feed->seen.at[i].last);
+    }
+    (void)mailbox_remove_set(feed->mailbox, &gone);
+    ranges_add_all(&feed->dead, &gone);
+    ranges_fini(&gone);
+    if (mailbox_exists(feed->mailbox) != before) {
+        feed__changed(feed);
+    }
+}
+
+/* --- lists and codes --------------------------------------------------------------------------- */
+
+static void set_flag_lists(struct feed *feed)
+{
+    if (mailbox_set_flag_lists(feed->mailbox, buf_slice(&feed->told_flags),
+                               buf_slice(&feed->told_permanent)) == OK) {
+        feed__changed(feed);
+    }
+}
+
+static void keep(struct buf *buf, struct slice text)
+{
+    buf_reset(buf);
+    buf_add(buf, text);
+}
+
+static void told_uidvalidity(struct feed *feed, uint64_t number)
+{
+    if (feed->state == FEED_LIVE && number != mailbox_uidvalidity(feed->mailbox)) {
+        feed->told_uidvalidity = 0; /* seen by feed__end_of_turn() */
+        lose_count(feed, "UIDVALIDITY changed");
+        return;
+    }
+    feed->told_uidvalidity = (uint32_t)number;
+}
+
+static void on_state(struct feed *feed, const struct response *response)
+{
+    uint64_t number = 0;
+    bool has_number = respdata_code_number(response, &number);
+    if (response->code == CODE_PERMANENTFLAGS) {
+        keep(&feed->told_permanent, response->code_args);
+        set_flag_lists(feed);
+    } else if (response->code == CODE_UIDVALIDITY && has_number && number <= UINT32_MAX) {
+        told_uidvalidity(feed, number);
+    } else if (response->code == CODE_UIDNEXT && has_number && number <= UINT32_MAX) {
+        feed->told_uidnext = (uint32_t)number;
+    } else if (response->code == CODE_HIGHESTMODSEQ && has_number) {
+        feed->told_modseq = number;
+        feed->has_modseq = number > 0;
+    } else if (response->code == CODE_NOMODSEQ) {
+        feed->has_modseq = false;
+    } else if (response->code == CODE_MAILBOXID) {
+        feed->has_objectid = mailbox_set_id(feed->mailbox, response->code_args) == OK;
+    }
+}
+
+static void on_flags(struct feed *feed, const struct response *response)
+{
+    keep(&feed->told_flags, response->data.text);
+    if (feed->state == FEED_LIVE) {
+        set_flag_lists(feed);
+    }
+}
+
+void feed__untagged(struct feed *feed, const struct response *response)
+{
+    if (feed->state != FEED_SYNCING && feed->state != FEED_LIVE) {
+        return;
+    }
+    if (response->kind == RESPONSE_FETCH) {
+        on_fetch(feed, response);
+    } else if (response->kind == RESPONSE_EXISTS) {
+        on_exists(feed, response->number);
+    } else if (response->kind == RESPONSE_EXPUNGE) {
+        on_expunge(feed, response->number);
+    } else if (response->kind == RESPONSE_VANISHED) {
+        on_vanished(feed, response);
+    } else if (response->kind == RESPONSE_FLAGS) {
+        on_flags(feed, response);
+    } else if (response->kind == RESPONSE_STATE && response->cond == COND_OK) {
+        on_state(feed, response);
+    }
+}

@@ -1,0 +1,456 @@
+/* Which link a command goes over.
+ *   ANY   a ready spare link, else the least busy ready link, else a new one
+ *   FEED  the mailbox's own link, once the model is true
+ *   BULK  a bulk link that has the mailbox EXAMINEd and knows the UIDs named (design 5.8: an EXAMINE
+ *         goes out before the command in the same flight); where no more links are allowed, the
+ *         feed's
+ * A command pipelined behind an EXAMINE that then fails, or shows another UIDVALIDITY, would be
+ * answered for another mailbox or none: its answers are dropped by their epoch. */
+#include <utlist.h>
+
+#include "account_p.h"
+#include "base/alloc.h"
+
+/* --- life of a request ------------------------------------------------------------------------ */
+
+static void forget(struct request *request)
+{
+    evloop_cancel(account__loop(request->account), &request->task);
+    outcmd_fini(&request->cmd);
+    alloc_free(request);
+}
+
+static void finish(struct request *request, enum status st, const struct response *tagged,
+                   bool was_sent)
+{
+    const struct upcmd_ops *ops = request->ops;
+    void *arg = request->arg;
+    forget(request);
+    if (ops->done != NULL) {
+        ops->done(arg, st, tagged, was_sent);
+    }
+}
+
+static void finish_failed(void *arg)
+{
+    struct request *request = arg;
+    finish(request, request->failed, NULL, false);
+}
+
+static void fail_later(struct request *request, enum status why)
+{
+    request->failed = why;
+    evloop_defer(account__loop(request->account), &request->task, EVLOOP_SOON);
+}
+
+void request__fail_waiting(struct request **list, enum status why)
+{
+    while (*list != NULL) {
+        struct request *request = *list;
+        DL_DELETE(*list, request);
+        request->is_waiting = false;
+        fail_later(request, why);
+    }
+}
+
+static struct request **waiting_list(struct request *request)
+{
+    return request->route == ROUTE_FEED ? &request->feed->waiting : &request->account->waiting;
+}
+
+static void wait_for_link(struct request *request)
+{
+    struct request **list = waiting_list(request);
+    request->is_waiting = true;
+    DL_APPEND(*list, request);
+}
+
+/* --- on the link ------------------------------------------------------------------------------ */
+
+static bool is_worthless(const struct request *request)
+{
+    const struct slot *slot = request->slot;
+    return slot->role == SLOT_BULK && request->feed != NULL && request->epoch == slot->bad_epoch;
+}
+
+/* No longer on the link's account of what is under way. */
+static void leave_slot(struct request *request)
+{
+    struct slot *slot = request->slot;
+    DL_DELETE(request->account->sent, request);
+    if (request->is_stream) {
+        slot->streams_n--;
+    }
+    account_request_pause(request, false);
+    request->upcmd = NULL;
+}
+
+static bool on_untagged(void *arg, const struct response *response)
+{
+    struct request *request = arg;
+    return request->ops->untagged != NULL && !is_worthless(request) &&
+           request->ops->untagged(request->arg, response);
+}
+
+static bool on_literal(void *arg, struct unit so_far, uint64_t size)
+{
+    struct request *request = arg;
+    return request->ops->literal != NULL && !is_worthless(request) &&
+           request->ops->literal(request->arg, so_far, size);
+}
+
+static void on_literal_data(void *arg, struct slice bytes)
+{
+    struct request *request = arg;
+    request->ops->literal_data(request->arg, bytes);
+}
+
+static void on_literal_end(void *arg)
+{
+    struct request *request = arg;
+    request->ops->literal_end(request->arg);
+}
+
+static void on_want_data(void *arg, struct upcmd *cmd)
+{
+    struct request *request = arg;
+    request->ops->want_data(request->arg, cmd);
+}
+
+static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct request *request = arg;
+    struct slot *slot = request->slot;
+    leave_slot(request);
+    if (st == OK && slot->role == SLOT_FEED) {
+        feed__tagged_ok(slot->feed);
+    }
+    if (is_worthless(request)) {
+        st = CANCELED;
+        tagged = NULL;
+    }
+    if (slot->link != NULL) {
+        slot__rest(slot);
+    }
+    finish(request, st, tagged, was_sent);
+}
+
+static const struct upcmd_ops request_ops = {
+    .untagged = on_untagged,
+    .literal = on_literal,
+    .literal_data = on_literal_data,
+    .literal_end = on_literal_end,
+    .want_data = on_want_data,
+    .done = on_done,
+};
+
+void request__send(struct request *request, struct slot *slot)
+{
+    request->is_waiting = false;
+    request->slot = slot;
+    request->epoch = slot->epoch;
+    unsigned flags = request->is_stream ? UPCMD_STREAM : 0;
+    if (request->is_stream) {
+        slot->streams_n++;
+    }
+    DL_APPEND(request->account->sent, request);
+    timer_stop(slot->idle);
+    request->upcmd = link_send(slot->link, &request->cmd, flags, request->stream_bytes,
+                               &request_ops, request);
+}
+
+/* --- bulk links ------------------------------------------------------------------------------- */
+
+static void forget_examine(struct examine *examine)
+{
+    DL_DELETE(examine->slot->examines, examine);
+    alloc_free(examine);
+}
+
+static void examine_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct examine *examine = arg;
+    struct slot *slot = examine->slot;
+    (void)tagged;
+    (void)was_sent;
+    if (st != OK) {
+        slot->bad_epoch = examine->epoch;
+    }
+    if (slot->epoch == examine->epoch && slot->bad_epoch == examine->epoch) {
+        slot->feed = NULL; /* nothing, or the wrong thing, is selected */
+        slot->known_uidnext = 0;
+    }
+    forget_examine(examine);
+}
+
+static const struct upcmd_ops examine_ops = {.done = examine_done};
+
+static void examine(struct slot *slot, struct feed *feed)
+{
+    struct examine *examine = alloc_zero(sizeof(*examine));
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "EXAMINE ");
+    outcmd_mailbox(&cmd, feed_name(feed));
+    slot->feed = feed;
+    slot->epoch++;
+    /* What the feed has been told of by now, an EXAMINE sent now will see. */
+    slot->known_uidnext = mailbox_uidnext(feed->mailbox);
+    examine->slot = slot;
+    examine->epoch = slot->epoch;
+    DL_APPEND(slot->examines, examine);
+    examine->upcmd = link_send(slot->link, &cmd, 0, 0, &examine_ops, examine);
+    outcmd_fini(&cmd);
+}
+
+static bool suits(const struct slot *slot, const struct request *request)
+{
+    return slot->role == SLOT_BULK && slot->is_ready && slot->streams_n == 0 &&
+           (request->feed == NULL || slot->feed == NULL || slot->feed == request->feed ||
+            link_load(slot->link) == 0);
+}
+
+/* A bulk link for it; *wait_out: one is on its way. */
+static struct slot *find_bulk(const struct request *request, bool *wait_out)
+{
+    struct slot *slot, *any = NULL;
+    size_t n = 0;
+    *wait_out = false;
+    DL_FOREACH(request->account->slots, slot) {
+        if (slot->role != SLOT_BULK) {
+            continue;
+        }
+        n++;
+        if (suits(slot, request) && (any == NULL || slot->feed == request->feed)) {
+            any = slot;
+        }
+        *wait_out = *wait_out || !slot->is_ready;
+    }
+    if (any != NULL || *wait_out) {
+        return any;
+    }
+    slot = slot__spare(request->account);
+    if (slot != NULL) {
+        slot__set_role(slot, SLOT_BULK, NULL);
+        return slot;
+    }
+    if (n < ACCOUNT_BULK_MAX && slot__has_room(request->account)) {
+        *wait_out = slot__open(request->account, SLOT_BULK, NULL) != NULL;
+        return NULL;
+    }
+    DL_FOREACH(request->account->slots, slot) { /* busy, but ready */
+        if (slot->role == SLOT_BULK && slot->is_ready) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void dispatch_bulk(struct request *request)
+{
+    bool wait;
+    struct slot *slot = find_bulk(request, &wait);
+    struct feed *feed = request->feed;
+    if (slot != NULL) {
+        if (feed != NULL &&
+            (slot->feed != feed || request->highest_uid >= slot->known_uidnext)) {
+            examine(slot, feed);
+        }
+        request__send(request, slot);
+    } else if (wait) {
+        wait_for_link(request);
+    } else if (feed != NULL && feed->state == FEED_LIVE) {
+        request__send(request, feed->slot);
+    } else {
+        struct slot *ready;
+        DL_FOREACH(request->account->slots, ready) {
+            if (ready->is_ready && feed == NULL) {
+                request__send(request, ready);
+                return;
+            }
+        }
+        fail_later(request, NETWORK);
+    }
+}
+
+/* --- the others ------------------------------------------------------------------------------- */
+
+static void dispatch_any(struct request *request)
+{
+    struct account *account = request->account;
+    struct slot *slot, *best = slot__spare(account);
+    bool connecting = false;
+    DL_FOREACH(account->slots, slot) {
+        connecting = connecting || (!slot->is_ready && slot->role != SLOT_FEED);
+        if (best == NULL && slot->is_ready && slot->streams_n == 0) {
+            best = slot;
+        }
+    }
+    if (best != NULL) {
+        request__send(request, best);
+    } else if (connecting || slot__open(account, SLOT_SPARE, NULL) != NULL) {
+        wait_for_link(request);
+    } else {
+        fail_later(request, NETWORK);
+    }
+}
+
+static void dispatch_feed(struct request *request)
+{
+    struct feed *feed = request->feed;
+    if (feed->state == FEED_LIVE) {
+        request__send(request, feed->slot);
+    } else if (feed->state == FEED_WAITING || feed->state == FEED_SYNCING) {
+        wait_for_link(request);
+    } else {
+        fail_later(request, NETWORK);
+    }
+}
+
+static void dispatch(struct request *request)
+{
+    switch (request->route) {
+    case ROUTE_ANY:
+        dispatch_any(request);
+        break;
+    case ROUTE_FEED:
+        dispatch_feed(request);
+        break;
+    case ROUTE_BULK:
+        dispatch_bulk(request);
+        break;
+    }
+}
+
+void request__dispatch_all(struct account *account)
+{
+    struct request *list = account->waiting;
+    account->waiting = NULL;
+    while (list != NULL) {
+        struct request *request = list;
+        DL_DELETE(list, request);
+        request->is_waiting = false;
+        dispatch(request);
+    }
+}
+
+void request__feed_ready(struct feed *feed)
+{
+    struct request *list = feed->waiting;
+    feed->waiting = NULL;
+    while (list != NULL) {
+        struct request *request = list;
+        DL_DELETE(list, request);
+        request->is_waiting = false;
+        dispatch(request);
+    }
+}
+
+void request__feed_gone(struct feed *feed)
+{
+    struct account *account = feed->account;
+    struct request *request, *next;
+    struct slot *slot;
+    request__fail_waiting(&feed->waiting, CANCELED);
+    DL_FOREACH_SAFE(account->waiting, request, next) {
+        if (request->feed == feed) {
+            DL_DELETE(account->waiting, request);
+            request->is_waiting = false;
+            request->feed = NULL;
+            fail_later(request, CANCELED);
+        }
+    }
+    DL_FOREACH(account->sent, request) {
+        if (request->feed == feed) {
+            request->feed = NULL;
+        }
+    }
+    DL_FOREACH(account->slots, slot) {
+        if (slot->role == SLOT_BULK && slot->feed == feed) {
+            slot->feed = NULL;
+            slot->known_uidnext = 0;
+        }
+    }
+}
+
+static struct request *new_request(struct account *account, struct outcmd *cmd,
+                                   const struct upcmd_ops *ops, void *arg)
+{
+    struct request *request = alloc_zero(sizeof(*request));
+    request->account = account;
+    request->cmd = *cmd;
+    outcmd_init(cmd);
+    request->ops = ops;
+    request->arg = arg;
+    task_init(&request->task, finish_failed, request);
+    return request;
+}
+
+struct request *account_request(struct account *account, enum route route, struct feed *feed,
+                                uint32_t highest_uid, struct outcmd *cmd,
+                                const struct upcmd_ops *ops, void *arg)
+{
+    struct request *request = new_request(account, cmd, ops, arg);
+    request->route = route;
+    request->feed = feed;
+    request->highest_uid = highest_uid;
+    dispatch(request);
+    return request;
+}
+
+struct request *account_request_stream(struct account *account, struct outcmd *cmd,
+                                       uint64_t literal_bytes, const struct upcmd_ops *ops,
+                                       void *arg)
+{
+    struct request *request = new_request(account, cmd, ops, arg);
+    request->route = ROUTE_BULK;
+    request->is_stream = true;
+    request->stream_bytes = literal_bytes;
+    dispatch(request);
+    return request;
+}
+
+void account_request_pause(struct request *request, bool paused)
+{
+    struct slot *slot = request->slot;
+    if (request->upcmd == NULL || request->is_paused == paused) {
+        return;
+    }
+    request->is_paused = paused;
+    slot->pauses_n = paused ? slot->pauses_n + 1 : slot->pauses_n - 1;
+    if (slot->link != NULL) {
+        link_set_paused(slot->link, slot->pauses_n > 0);
+    }
+}
+
+void account_request_cancel(struct request **request)
+{
+    struct request *gone = *request;
+    *request = NULL;
+    if (gone->is_waiting) {
+        struct request **list = waiting_list(gone);
+        DL_DELETE(*list, gone);
+    } else if (gone->upcmd != NULL) {
+        struct upcmd *upcmd = gone->upcmd;
+        leave_slot(gone);
+        upcmd_detach(upcmd);
+    }
+    forget(gone);
+}
+
+void request__leave_slot(struct slot *slot)
+{
+    struct request *request, *next;
+    DL_FOREACH_SAFE(slot->account->sent, request, next) {
+        if (request->slot == slot) {
+            struct upcmd *upcmd = request->upcmd;
+            leave_slot(request);
+            upcmd_detach(upcmd);
+            fail_later(request, CANCELED);
+        }
+    }
+    while (slot->examines != NULL) {
+        upcmd_detach(slot->examines->upcmd);
+        forget_examine(slot->examines);
+    }
+}

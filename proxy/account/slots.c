@@ -1,0 +1,236 @@
+/* The links of an account.  A slot holds one link and a role: spare (no mailbox, for LIST and the
+ * like, and to be taken by the next feed), feed, or bulk (bodies, uploads).  Links log in with any
+ * proven secret; one that is refused is forgotten and the next is tried by whoever asks again. */
+#include <string.h>
+#include <utlist.h>
+
+#include "account_p.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+
+static void forget_login(struct slot *slot)
+{
+    secret_destroy(&slot->password);
+}
+
+static void unlink_slot(struct slot *slot)
+{
+    DL_DELETE(slot->account->slots, slot);
+    slot->account->slots_n--;
+    forget_login(slot);
+    timer_destroy(&slot->idle);
+    alloc_free(slot);
+}
+
+static void on_ready(void *owner, struct link *link)
+{
+    struct slot *slot = owner;
+    struct account *account = slot->account;
+    slot->is_ready = true;
+    forget_login(slot);
+    account->caps = *link_capabilities(link);
+    account->profile = link_profile(link);
+    account->failed_ms = 0;
+    if (slot->role == SLOT_FEED) {
+        feed__slot_ready(slot->feed);
+    } else {
+        slot__rest(slot);
+    }
+    request__dispatch_all(account);
+}
+
+static void examine_untagged(struct slot *slot, const struct response *response)
+{
+    uint64_t number;
+    if (slot->feed == NULL || response->kind != RESPONSE_STATE ||
+        !respdata_code_number(response, &number)) {
+        return;
+    }
+    struct mailbox *mailbox = slot->feed->mailbox;
+    if (response->code == CODE_UIDNEXT && number > slot->known_uidnext && number <= UINT32_MAX) {
+        slot->known_uidnext = (uint32_t)number;
+    }
+    if (response->code == CODE_UIDVALIDITY && number != mailbox_uidvalidity(mailbox)) {
+        slot->bad_epoch = slot->epoch; /* nothing of this selection may be believed */
+    }
+}
+
+static void on_untagged(void *owner, struct link *link, const struct response *response)
+{
+    struct slot *slot = owner;
+    (void)link;
+    if (slot->role == SLOT_FEED) {
+        feed__untagged(slot->feed, response);
+    } else if (slot->role == SLOT_BULK) {
+        examine_untagged(slot, response);
+    }
+}
+
+static void login_refused(struct slot *slot, const struct response *refusal)
+{
+    struct account *account = slot->account;
+    struct proof *proof = proofs__find(account, slot->hash);
+    if (!proofs__refusal_counts(refusal) || proof == NULL) {
+        return;
+    }
+    LOG(LOG_WARN, "account", "msg=\"a proven login is refused now\" account=%s", account->name);
+    proofs__drop(account, proof);
+    if (account->proofs != NULL) {
+        return;
+    }
+    struct account_user *user, *next;
+    DL_FOREACH_SAFE(account->users, user, next) {
+        user->revoked(user, "[UNAVAILABLE] The mail server no longer accepts this login");
+    }
+}
+
+static void on_closed(void *owner, struct link *link, enum status why,
+                      const struct response *refusal, const struct fail *fail)
+{
+    struct slot *slot = owner;
+    struct account *account = slot->account;
+    struct feed *feed = slot->role == SLOT_FEED ? slot->feed : NULL;
+    bool was_ready = slot->is_ready;
+    (void)link;
+    LOG(was_ready ? LOG_INFO : LOG_WARN, "account",
+        "msg=\"link closed\" account=%s peer=%s status=%s detail=%s", account->name,
+        link_peer(link), status_name(why),
+        LOG_Q(fail != NULL && fail->status != OK ? slice_str(fail->text) : SLICE("")));
+    slot->link = NULL;
+    if (why == AUTH) {
+        login_refused(slot, refusal);
+    }
+    unlink_slot(slot);
+    if (!was_ready) {
+        account->failed_ms = evloop_now_ms(account__loop(account));
+    }
+    if (feed != NULL) {
+        feed__slot_lost(feed, why);
+    }
+    if (!was_ready && feed == NULL) {
+        request__fail_waiting(&account->waiting, why == AUTH ? NETWORK : why);
+    } else {
+        request__dispatch_all(account);
+    }
+}
+
+static void on_idling(void *owner, struct link *link)
+{
+    (void)owner;
+    (void)link;
+}
+
+static const struct link_ops slot_ops = {
+    .ready = on_ready, .untagged = on_untagged, .idling = on_idling, .closed = on_closed};
+
+static void idle_over(void *arg)
+{
+    struct slot *slot = arg;
+    if (slot->role != SLOT_FEED && slot->is_ready && link_load(slot->link) == 0) {
+        slot__close(slot, true);
+    }
+}
+
+static struct slot *new_slot(struct account *account, enum slot_role role)
+{
+    struct slot *slot = alloc_zero(sizeof(*slot));
+    slot->account = account;
+    slot->role = role;
+    slot->idle = timer_create_on(account__loop(account), idle_over, slot);
+    DL_APPEND(account->slots, slot);
+    account->slots_n++;
+    return slot;
+}
+
+struct slot *slot__open(struct account *account, enum slot_role role, struct feed *feed)
+{
+    struct accounts *accounts = account->accounts;
+    if (account->proofs == NULL || account->is_ending) {
+        return NULL;
+    }
+    struct slot *slot = new_slot(account, role);
+    slot->feed = feed;
+    slot->password = secret_create(secret_bytes(account->proofs->password));
+    memcpy(slot->hash, account->proofs->hash, sizeof(slot->hash));
+    const struct link_env env = {
+        .loop = accounts->env.loop,
+        .resolver = accounts->env.resolver,
+        .tls = accounts->env.tls_for(accounts->env.tls_arg, account->upstream),
+        .upstream = account->upstream,
+        .stats = accounts->env.stats,
+    };
+    const struct link_login login = {.authzid = account->authzid,
+                                     .authcid = account->authcid,
+                                     .password = secret_bytes(slot->password)};
+    slot->link = link_create(&env, &login, &slot_ops, slot);
+    return slot;
+}
+
+struct slot *slot__adopt(struct account *account, struct link **link)
+{
+    if (account->is_ending || !slot__has_room(account)) {
+        link_close(link, true);
+        return NULL;
+    }
+    struct slot *slot = new_slot(account, SLOT_SPARE);
+    slot->link = *link;
+    slot->is_ready = true;
+    *link = NULL;
+    link_set_owner(slot->link, &slot_ops, slot);
+    slot__rest(slot);
+    return slot;
+}
+
+struct slot *slot__spare(struct account *account)
+{
+    struct slot *slot;
+    DL_FOREACH(account->slots, slot) {
+        if (slot->role == SLOT_SPARE && slot->is_ready) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+bool slot__has_room(const struct account *account)
+{
+    size_t most = account->upstream->max_connections;
+    if (most == 0) {
+        most = (account->profile != NULL ? account->profile : profile_generic())->max_connections;
+    }
+    return account->slots_n < most;
+}
+
+void slot__set_role(struct slot *slot, enum slot_role role, struct feed *feed)
+{
+    timer_stop(slot->idle);
+    slot->role = role;
+    slot->feed = feed;
+    slot->known_uidnext = 0;
+    if (role != SLOT_FEED) {
+        link_want_idle(slot->link, false);
+        slot__rest(slot);
+    }
+}
+
+void slot__close(struct slot *slot, bool polite)
+{
+    struct link *link = slot->link;
+    request__leave_slot(slot);
+    if (slot->role == SLOT_FEED && slot->feed != NULL) {
+        slot->feed->slot = NULL;
+    }
+    slot->link = NULL;
+    unlink_slot(slot);
+    if (link != NULL) {
+        link_close(&link, polite);
+    }
+}
+
+void slot__rest(struct slot *slot)
+{
+    if (slot->role != SLOT_FEED) {
+        timer_set_ms(slot->idle, slot->account->upstream->bulk_linger_ms);
+    }
+}
