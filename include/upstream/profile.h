@@ -1,0 +1,30 @@
+#ifndef UPSTREAM_PROFILE_H
+#define UPSTREAM_PROFILE_H
+/* What is known of one kind of server, one table row each.  Found by words the server says of itself:
+ * greeting, capabilities, ID.  A fact that was not measured takes the careful value: slower, never
+ * wrong.  Rows are static and immutable.                                          Thread: any. */
+#include "base/slice.h"
+
+struct link;
+
+enum { PROFILE_MARKS_MAX = 4 };
+
+struct profile {
+    const char *name;
+    /* Any of these words (letters without case) in what the server says means this row. */
+    const char *marks[PROFILE_MARKS_MAX];
+    uint32_t max_connections; /* per account, when the administrator sets none */
+    uint32_t fresh_ms;        /* a model is fresh this long after a round trip on its feed */
+    bool pushes_flags_in_idle;
+    bool may_pipeline_after_done; /* commands behind DONE without waiting for IDLE's tagged OK */
+    bool has_sound_qresync;       /* false: QRESYNC is not enabled although it is offered */
+};
+
+const struct profile *profile_generic(void);
+/* @said: greeting, capability words and ID answer, in any order.  Never NULL. */
+const struct profile *profile_detect(struct slice said);
+
+/* The profile of the server at the other end; generic until the login has ended. */
+const struct profile *link_profile(const struct link *link);
+
+#endif

@@ -1,0 +1,89 @@
+/* IDLE: begun when nothing was to be said for a moment, ended by whatever is to be said, given again
+ * before servers and address translators forget us.  RFC 2177: "clients using IDLE are advised to
+ * terminate the IDLE and re-issue it at least every 29 minutes". */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "link_p.h"
+
+static bool idle_is_possible(const struct link *link)
+{
+    return link->wants_idle && capability_has(&link->caps, CAP_IDLE) &&
+           link->idle_failures < LINK__IDLE_FAILURES_MAX;
+}
+
+static void idle_start(struct link *link)
+{
+    char tag[LINK__TAG_MAX];
+    char line[LINK__TAG_MAX + 16];
+    link->idle_tag = ++link->last_tag;
+    snprintf(line, sizeof(line), "%s IDLE\r\n", wire__tag(link->idle_tag, tag));
+    link__goto(link, LINK_IDLE_ASKED, "quiet");
+    conn_write(link->conn, slice_str(line));
+    stats_add(link->env.stats, STAT_upstream_commands, 1);
+    link__watch(link);
+}
+
+static void idle_on_timer(void *arg)
+{
+    struct link *link = arg;
+    if (link->state == LINK_IDLING) {
+        idle__end(link, "given again");
+    } else if (link->state == LINK_READY && pipeline__is_quiet(link) && idle_is_possible(link)) {
+        idle_start(link);
+    }
+}
+
+void idle__init(struct link *link)
+{
+    timeout_init(&link->idle_timer, idle_on_timer, link);
+}
+
+void idle__consider(struct link *link)
+{
+    if (link->state == LINK_IDLING && !link->wants_idle) {
+        idle__end(link, "not wanted");
+    }
+    if (link->state != LINK_READY) {
+        return;
+    }
+    if (!pipeline__is_quiet(link) || !idle_is_possible(link)) {
+        timeout_stop(&link->idle_timer);
+    } else if (!timeout_is_running(&link->idle_timer)) {
+        timeout_start(link->env.loop, &link->idle_timer, LINK__IDLE_QUIET_MS);
+    }
+}
+
+void idle__end(struct link *link, const char *why)
+{
+    timeout_stop(&link->idle_timer);
+    link__goto(link, LINK_IDLE_DONE, why);
+    conn_write(link->conn, SLICE("DONE\r\n"));
+    link->idle_failures = 0;
+    link__watch(link);
+}
+
+void idle__accepted(struct link *link)
+{
+    link__goto(link, LINK_IDLING, "+");
+    link__watch(link);
+    timeout_start(link->env.loop, &link->idle_timer, link->env.upstream->idle_restart_ms);
+    pipeline__kick(link); /* something may have come meanwhile */
+    link->ops->idling(link->owner, link);
+}
+
+void idle__tagged(struct link *link, const struct response *r)
+{
+    link->idle_tag = 0;
+    if (link->state == LINK_IDLE_ASKED) {
+        LOG(LOG_INFO, "link", "msg=\"IDLE refused\" peer=%s text=%s", link->peer,
+            LOG_Q(r->text));
+        link->idle_failures = LINK__IDLE_FAILURES_MAX;
+    } else if (link->state == LINK_IDLING) {
+        link->idle_failures++; /* ended by the server; not for ever at 20 a second */
+    }
+    timeout_stop(&link->idle_timer);
+    link__goto(link, LINK_READY, "IDLE ended");
+    link__watch(link);
+    pipeline__kick(link);
+}
