@@ -24,8 +24,9 @@ struct changelog {
     uint64_t end;   /* position of the next change */
 };
 
-/* max: entries, rounded up to a power of two; 0 = 65,536. */
+/* max: entries, rounded up to a power of two, at most 2^24; 0 = 65,536. */
 void changelog_init(struct changelog *log, size_t max);
+/* Gives the memory back and forgets all; positions go on, the log stays usable. */
 void changelog_fini(struct changelog *log);
 /* Room for n more by growing only; false when that would pass the maximum. */
 bool changelog_reserve(struct changelog *log, size_t n);

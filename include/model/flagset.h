@@ -6,7 +6,8 @@
  * \Junk are keywords, backslash included.
  * Limits: FLAGS_KEYWORDS_MAX keywords a mailbox, FLAGS_KEYWORD_LEN octets each, FLAGS_SET_MAX of
  * them on one message, FLAGS_BYTES_MAX for all sets; beyond, LIMIT.
- * An id lives while something refers to it, else until the next flags_sweep().
+ * An id lives while something refers to it, else until the next flags_sweep(),
+ * which mailbox_sync_point() calls: whoever keeps an id over a loop turn takes a reference.
  * Owner: the mailbox.  Thread: loop.  RFC 9051 2.3.2, RFC 3501 2.3.2 */
 #include "base/slice.h"
 #include "base/status.h"
@@ -44,8 +45,8 @@ void flags_destroy(struct flags **flags);
 
 /* FLAG_SEEN for "\Seen" in any case ..., 0 for anything else ("\Recent", keywords). */
 uint8_t flag_bit_named(struct slice name);
-/* Id of a keyword, made when new.  LIMIT (too many, too long), SYNTAX (empty, or octets that are
- * not of an atom). */
+/* Id of a keyword, made when new.  LIMIT (too many, too long), SYNTAX (empty, or with octets that
+ * cannot stand in a FLAGS list; otherwise more than an atom may hold, as upstreams do). */
 enum status flags_keyword(struct flags *flags, struct slice name, uint16_t *id_out) MUST_USE;
 /* Like flags_keyword, never making one. */
 bool flags_find_keyword(const struct flags *flags, struct slice name, uint16_t *id_out);

@@ -74,7 +74,7 @@ enum status mailbox_load_flags(struct mailbox *mailbox, uint32_t flags,
 enum status mailbox_load(struct mailbox *mailbox, const struct mailbox_entry *entry) MUST_USE;
 
 /* --- changes: counted, logged for the views, marked for the store ---------------------------- */
-/* A message that is not there yet.  STALE: it is (nothing changed); PROTOCOL: UID 0. */
+/* A message that is not there yet.  STALE: it is (nothing changed); PROTOCOL: UID 0 or 2^32 - 1. */
 enum status mailbox_add(struct mailbox *mailbox, const struct mailbox_entry *entry) MUST_USE;
 /* NOT_FOUND, or OK; *changed_out (may be NULL): the flags are others.  modseq 0 leaves it alone. */
 enum status mailbox_set_flags(struct mailbox *mailbox, uint32_t uid, uint32_t flags,

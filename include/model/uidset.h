@@ -14,6 +14,8 @@ void ranges_subtract(struct ranges *a, const struct ranges *b);
 void ranges_clip(struct ranges *a, uint32_t last);
 /* out = copy of a, into an initialised out. */
 void ranges_copy(const struct ranges *a, struct ranges *out);
+/* Add first..last, which is above all there is (joined when adjacent); O(1). */
+void ranges_append(struct ranges *set, uint32_t first, uint32_t last);
 void ranges_swap(struct ranges *a, struct ranges *b);
 
 struct uidset {
