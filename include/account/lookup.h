@@ -45,13 +45,13 @@ struct lookup {
     struct stats *stats;
     struct lookup_item *items;
     size_t items_n;
+    struct lookup_keys *keys;
     struct store_walk walk;
     struct record record;
     bool has_record;
     bool is_begun;
     uint64_t hits_n;
-    struct buf header;  /* a header block put together from chunks */
-    struct buf derived; /* values made for the present message */
+    struct buf header; /* a header block put together from chunks */
 };
 
 /* @items, @arena: live as long as the lookup.  LIMIT: the arena is full.  stats may be NULL. */

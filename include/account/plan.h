@@ -88,10 +88,11 @@ void plan_unwait(struct plan *plan, struct plan_waiter *waiter); /* nothing when
  * a partial is asked as such, or joins the whole if that is on its way.  Copies what it needs of
  * @item.  Returns the caller's own pending. */
 struct pending *plan_ask(struct plan *plan, uint32_t uid, const struct fetch_item *item);
-/* One more item on it. */
+/* One more item on it; one that has failed or is lost is asked anew. */
 void pending_add(struct pending *pending, const struct fetch_item *item);
 /* The value for @item (as asked, partial or not), or NULL when it was not asked here.  A partial's
- * value may be the whole section: cut by value->base.  Valid until the pending is released. */
+ * value may be the whole section: cut by value->base.  Look, do not copy: it changes while it
+ * arrives.  Valid until the pending is released or something is added to it. */
 const struct value *pending_value(const struct pending *pending, const struct fetch_item *item);
 uint32_t pending_uid(const struct pending *pending);
 /* Drop it. */

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "account/plan_p.h"
+#include "plan_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -112,6 +112,7 @@ static void tell_waiters(struct plan *plan)
 void plan_flush(struct plan *plan)
 {
     plan->is_awake = false;
+    memset(plan->has_death, 0, sizeof(plan->has_death));
     if (plan->has_moved) {
         plan->has_moved = false;
         tell_waiters(plan);

@@ -11,6 +11,7 @@
 
 #include "account/derive.h"
 #include "account/plan.h"
+#include "plan_spool_p.h"
 
 enum {
     PLAN_LOSSES_MAX = 4 * PLAN_ATTEMPTS, /* links lost while the command was not their first */
@@ -19,7 +20,6 @@ enum {
 };
 
 struct flight;
-struct spool;
 
 enum want_step {
     WANT_GATHERED, /* to be asked by the next flush */
@@ -77,6 +77,9 @@ struct plan {
     struct plan_waiter waiters; /* ring */
     bool has_moved;
     bool is_awake; /* plan_ops.wake() has been called since the last flush */
+    /* A link of that route was lost since the last flush: of the commands in flight on it, the first
+     * to end is the one to blame. */
+    bool has_death[ROUTE_BULK + 1];
     struct buf read_buf; /* plan_read() of a spooled value */
     struct arena scratch;
 };
@@ -107,10 +110,10 @@ void want__keep(struct plan *plan, struct want *want);
 void plan__send_gathered(struct plan *plan);
 
 /* --- flight.c, flight_data.c: one upstream command --- */
+/* A streamed literal.  Until the line has said its UID the want is a guess, and nothing is shown. */
 struct stream {
     struct want *want; /* NULL: nobody's, discarded */
-    bool is_bound;     /* the line has said the UID: the value may be shown */
-    uint64_t size, got;
+    bool is_bound;
 };
 
 struct row {
@@ -131,7 +134,6 @@ struct flight {
     bool is_paused;
     struct stream line[PLAN_LINE_STREAMS]; /* streamed literals of the present response */
     size_t line_n;
-    bool is_streaming; /* the last of them is under way */
 };
 
 /* Takes @cells (rows_n x columns_n, row by row, rows in any order) and sends the command. */
@@ -144,14 +146,8 @@ void flight__on_literal_data(void *arg, struct slice bytes);
 void flight__on_literal_end(void *arg);
 /* The line broke off, or is complete: what is not bound to a message goes. */
 void flight__end_line(struct flight *flight);
-
-/* --- plan_spool.c: octets the store cannot take, in an unlinked file --- */
-enum { PLAN_SPOOL_READ = 64 * 1024 };
-enum status spool__create(const char *dir, uint64_t size, struct spool **out) MUST_USE;
-enum status spool__append(struct spool *spool, struct slice bytes) MUST_USE;
-uint64_t spool__received(const struct spool *spool);
-enum status spool__read(const struct spool *spool, uint64_t offset, size_t max, struct buf *buf,
-                        struct slice *out) MUST_USE;
-void spool__destroy(struct spool **spool);
+/* Where in its section the answer to @want as it is asked now begins. */
+uint64_t want__asked_offset(const struct want *want);
+bool want__is_resumed(const struct want *want);
 
 #endif

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "account/plan_p.h"
+#include "plan_p.h"
 #include "base/alloc.h"
 
 /* Messages with one set of missing items. */

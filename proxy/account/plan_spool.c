@@ -1,8 +1,9 @@
+#include "plan_spool_p.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "account/plan_p.h"
 #include "base/alloc.h"
 
 /* Nobody needs more, and a disk is finite: an upstream that announces it is refused. */

@@ -2,7 +2,7 @@
  * spool); and what is kept of it for later sessions. */
 #include <string.h>
 
-#include "account/plan_p.h"
+#include "plan_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "store/record.h"
