@@ -21,6 +21,9 @@ struct lookup_result {
 
 enum status resolver_create(struct evloop *loop, struct resolver **resolver_out,
                             struct fail *fail) MUST_USE;
+/* Ask these name servers ("192.0.2.53,[2001:db8::53]:5353") instead of those of /etc/resolv.conf.
+ * SYNTAX when it is no such list. */
+enum status resolver_set_servers(struct resolver *resolver, const char *servers) MUST_USE;
 /* Look-ups under way are canceled. */
 void resolver_destroy(struct resolver **resolver);
 

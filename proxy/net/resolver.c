@@ -28,7 +28,7 @@ struct resolver {
     struct timer *timer;
     struct lookup *lookups; /* not told yet */
     int asked_n;            /* queries that c-ares still has */
-    bool is_dirty;          /* rebuilt before the next use */
+    bool has_own_servers;   /* not those of resolv.conf */
     struct timespec conf_mtime;
 };
 
@@ -140,7 +140,7 @@ static struct timespec conf_mtime(void)
 static void follow_conf(struct resolver *r)
 {
     struct timespec now = conf_mtime();
-    if (r->asked_n > 0 ||
+    if (r->asked_n > 0 || r->has_own_servers ||
         (now.tv_sec == r->conf_mtime.tv_sec && now.tv_nsec == r->conf_mtime.tv_nsec)) {
         return;
     }
@@ -169,6 +169,15 @@ enum status resolver_create(struct evloop *loop, struct resolver **resolver_out,
     }
     r->timer = timer_create_on(loop, on_timer, r);
     *resolver_out = r;
+    return OK;
+}
+
+enum status resolver_set_servers(struct resolver *resolver, const char *servers)
+{
+    if (ares_set_servers_ports_csv(resolver->channel, servers) != ARES_SUCCESS) {
+        return SYNTAX;
+    }
+    resolver->has_own_servers = true;
     return OK;
 }
 

@@ -1,6 +1,7 @@
 #ifndef CERTS_FIXTURE_H
 #define CERTS_FIXTURE_H
-/* Throw-away certificates: two CAs, and servers of them, as PEM files in a directory of their own. */
+/* Throw-away certificates: two CAs, and servers of them, as PEM files in a directory of their own.
+ */
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -10,11 +11,11 @@
 
 struct certs {
     char dir[64];
-    char ca[96];          /* what the client trusts */
-    char good[96];        /* localhost, imap.test, 127.0.0.1; with its key */
-    char other_name[96];  /* elsewhere.test */
+    char ca[96];         /* what the client trusts */
+    char good[96];       /* localhost, imap.test, 127.0.0.1; with its key */
+    char other_name[96]; /* elsewhere.test */
     char expired[96];
-    char stranger[96];    /* right name, CA unknown */
+    char stranger[96]; /* right name, CA unknown */
     char key_only[96];
 };
 
@@ -44,9 +45,8 @@ static inline X509 *cert_make(EVP_PKEY *key, const char *san, long days, X509 *i
     assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                                                 (const unsigned char *)text, -1, -1, 0),
                      1);
-    assert_int_equal(X509_set_issuer_name(
-                         cert, issuer != NULL ? X509_get_subject_name(issuer) : name),
-                     1);
+    assert_int_equal(
+        X509_set_issuer_name(cert, issuer != NULL ? X509_get_subject_name(issuer) : name), 1);
     assert_int_equal(X509_set_pubkey(cert, key), 1);
     X509 *by = issuer != NULL ? issuer : cert;
     if (san != NULL) {

@@ -47,6 +47,7 @@ struct world {
     struct listener *listener;
     uint16_t port;
     struct turn_hook stop_hook;
+    int ends_of_turn;
     struct timer *tick;
     struct tls_server *accept_tls;
     struct side *accepted[SIDES_MAX];
@@ -63,12 +64,16 @@ static inline void world_on_tick(void *arg)
 
 static inline void world_stop(void *arg)
 {
-    evloop_stop(((struct world *)arg)->loop);
+    struct world *w = arg;
+    if (w->ends_of_turn++ == 1) { /* the first is before the loop has looked at anything */
+        evloop_stop(w->loop);
+    }
 }
 
 /* One turn, at most 20 ms. */
 static inline void world_turn(struct world *w)
 {
+    w->ends_of_turn = 0;
     evloop_run(w->loop);
 }
 
