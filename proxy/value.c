@@ -1,8 +1,8 @@
 #include "value.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
+
+#include "net/netaddr.h"
 
 enum { VALUE_HOST_MAX = 253 };
 
@@ -103,10 +103,13 @@ static bool split_host_port(struct slice text, struct slice *host_out, uint16_t 
     return rest.data[0] == ':' && parse_port(slice_sub(rest, 1, rest.len), port_out);
 }
 
-static void copy_host(char out[VALUE_HOST_MAX + 1], struct slice host)
+static bool is_v6_literal(struct slice host)
 {
-    memcpy(out, host.data, host.len);
-    out[host.len] = '\0';
+    char text[VALUE_HOST_MAX + 1];
+    struct netaddr addr;
+    memcpy(text, host.data, host.len);
+    text[host.len] = '\0';
+    return netaddr_parse_host(text, 0, &addr) && addr.sa.sa_family == AF_INET6;
 }
 
 static bool is_host_name(struct slice host)
@@ -144,10 +147,7 @@ bool value_parse_url(const char *text, struct value_url *url_out)
     if (!split_host_port(rest, &url.host, &url.port, &is_v6)) {
         return false;
     }
-    char host[VALUE_HOST_MAX + 1];
-    struct in6_addr v6;
-    copy_host(host, url.host);
-    if (is_v6 ? inet_pton(AF_INET6, host, &v6) != 1 : !is_host_name(url.host)) {
+    if (is_v6 ? !is_v6_literal(url.host) : !is_host_name(url.host)) {
         return false;
     }
     *url_out = url;
@@ -156,26 +156,10 @@ bool value_parse_url(const char *text, struct value_url *url_out)
 
 bool value_parse_address(const char *text, bool *is_loopback_out)
 {
-    struct slice host;
-    uint16_t port = 0;
-    bool is_v6;
-    if (!split_host_port(slice_str(text), &host, &port, &is_v6) || port == 0) {
+    struct netaddr addr;
+    if (!netaddr_parse(text, &addr) || netaddr_port(&addr) == 0) {
         return false;
     }
-    char name[VALUE_HOST_MAX + 1];
-    copy_host(name, host);
-    if (is_v6) {
-        struct in6_addr v6;
-        if (inet_pton(AF_INET6, name, &v6) != 1) {
-            return false;
-        }
-        *is_loopback_out = IN6_IS_ADDR_LOOPBACK(&v6);
-        return true;
-    }
-    struct in_addr v4;
-    if (inet_pton(AF_INET, name, &v4) != 1) {
-        return false;
-    }
-    *is_loopback_out = (ntohl(v4.s_addr) >> 24) == 127;
+    *is_loopback_out = netaddr_is_loopback(&addr);
     return true;
 }
