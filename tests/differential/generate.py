@@ -277,11 +277,12 @@ class Generator:
     def _reselect_qresync(self, world, session):
         view = world.views[session]
         point = self.random.randrange(len(world.points[view.box]))
-        known = ''
+        known, top = '', None
         if self.random.random() < 0.5 and view.uids():
-            known = ' 1:%d' % view.uids()[-1]
+            top = view.uids()[-1]
+            known = ' 1:%d' % top
         return Op(session, 'SELECT', 'SELECT "%s" (QRESYNC ({uidvalidity} {modseq}%s))' % (view.box, known),
-                  box=view.box, read_only=False, point=point, qresync=True)
+                  box=view.box, read_only=False, point=point, qresync=True, known=top)
 
     def _named(self, box):
         return self.random.choice(('"%s"' % box, '"%s"' % box, box if ' ' not in box else '"%s"' % box,

@@ -29,7 +29,7 @@ def fill(client_of, mails):
 class Twins:
     """with Twins(seed) as twins: twins.fresh() -> (direct user, subject user), as often as wanted."""
 
-    def __init__(self, seed=1, mail_format='maildir', server=None):
+    def __init__(self, seed=1, mail_format='sdbox', server=None):
         self.mails = mail_pool(seed)
         self._own = server is None
         self.server = server or dovecot.Dovecot(users=0, mail_format=mail_format)

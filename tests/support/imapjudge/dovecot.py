@@ -1,4 +1,4 @@
-"""A private Dovecot on loopback: free ports, own folder, users u0..uN with password "pw".
+"""A private Dovecot on loopback: free ports, own folder, users u0..uN and any-<whatever>, all with password "pw".
 
 Runs as root (mail then belongs to nobody) or as an ordinary user. Needs Debian's dovecot-imapd.
 """
@@ -43,6 +43,11 @@ imap_max_line_length = 256 k
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {root}/users
+}}
+passdb {{
+  driver = static
+  username_filter = any-*
+  args = password=pw
 }}
 userdb {{
   driver = static
@@ -101,10 +106,11 @@ class Dovecot:
     """with Dovecot(users=4) as server: ...  or start()/stop().
 
     port: cleartext (and STARTTLS); tls_port: imaps with a certificate of ca_file for 127.0.0.1 and localhost.
-    mail_format: maildir, mdbox or sdbox. extra: appended to the configuration as it is.
+    mail_format: sdbox, mdbox or maildir. Under concurrent flag changes Dovecot's Maildir code now and then takes a
+    renamed file for a lost one and gives the message a new UID; the other two never do. extra: appended to the configuration as it is.
     penalty: Dovecot's own slowing down of addresses with wrong logins."""
 
-    def __init__(self, users=8, mail_format='maildir', auth_failure_delay='0', penalty=False, extra='',
+    def __init__(self, users=8, mail_format='sdbox', auth_failure_delay='0', penalty=False, extra='',
                  max_userip_connections=10000, folder=None):
         self.host = '127.0.0.1'
         self.root = pathlib.Path(tempfile.mkdtemp(prefix='imapjudge-', dir=folder))
@@ -210,16 +216,18 @@ class Dovecot:
     # ---- users and mail
 
     def add_user(self, name, password='pw'):
-        """Also changes the password of a known one. Takes effect at the next login."""
+        """Also changes the password of a known one. Dovecot looks at its file once a second: this waits for it."""
         self._users[name] = password
         self._write_users()
+        if self._process is not None:
+            time.sleep(1.1)
         return name
 
     def new_user(self):
-        """The next user nobody of this run has been given; made when all are used."""
+        """The next user nobody of this run has been given."""
         name = 'u%d' % self._next_user
         self._next_user += 1
-        return name if name in self._users else self.add_user(name)
+        return name if name in self._users else 'any-' + name
 
     def home(self, user):
         return self.root / 'home' / user
@@ -234,8 +242,6 @@ class Dovecot:
         """Make @target the identical twin of @source at file level: same UIDs, UIDVALIDITY, keywords, modseqs.
         Neither may have a session open."""
         self.remove_user_mail(target)
-        if target not in self._users:
-            self.add_user(target)
         shutil.copytree(self.home(source), self.home(target), symlinks=True, ignore=shutil.ignore_patterns('*.lock'))
         self._give(self.home(target))
 
