@@ -30,6 +30,13 @@ void arena_reset(struct arena *arena)
     arena_init(arena, arena->max_bytes);
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL; block = block->next) {
+        explicit_bzero(block->data, block->cap);
+    }
+}
+
 static size_t block_size(const struct arena *arena, size_t need)
 {
     size_t cap = arena->blocks != NULL ? arena->blocks->cap * 2 : ARENA_FIRST;

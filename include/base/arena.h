@@ -16,6 +16,8 @@ struct arena {
 void arena_init(struct arena *arena, size_t max_bytes);
 /* Give everything back; usable again, empty. */
 void arena_reset(struct arena *arena);
+/* Overwrite everything in it (it held a secret); to be followed by arena_reset(). */
+void arena_wipe(struct arena *arena);
 /* Zeroed, aligned for any type; NULL once failed. */
 void *arena_alloc(struct arena *arena, size_t size);
 /* n * size with overflow check. */

@@ -4,7 +4,7 @@
  * (locked, not dumped), wiped when freed.  And the keyed hash by which a login is compared with a
  * proven one without keeping it in the clear more often than needed.
  * Owner: the caller.                                                          Thread: loop. */
-#include "base/slice.h"
+#include "base/buf.h"
 #include "base/status.h"
 
 enum { SECRET_HASH_BYTES = 32, SECRET_KEY_BYTES = 32 };
@@ -26,6 +26,8 @@ void secret_hash(const unsigned char key[SECRET_KEY_BYTES], const struct slice *
 /* In constant time. */
 bool secret_hash_eq(const unsigned char a[SECRET_HASH_BYTES],
                     const unsigned char b[SECRET_HASH_BYTES]);
+/* Base64 (RFC 4648, padded, no line breaks) into @out; false when it is not. */
+bool secret_base64_decode(struct slice text, struct buf *out);
 /* Overwrite, in a way no compiler removes. */
 void secret_wipe(void *bytes, size_t n);
 

@@ -79,6 +79,28 @@ void secret_hash(const unsigned char key[SECRET_KEY_BYTES], const struct slice *
     EVP_MAC_free(mac);
 }
 
+bool secret_base64_decode(struct slice text, struct buf *out)
+{
+    size_t padding = 0;
+    if (text.len % 4 != 0) {
+        return false;
+    }
+    while (padding < 2 && padding < text.len && text.data[text.len - 1 - padding] == '=') {
+        padding++;
+    }
+    char *room = buf_room(out, text.len / 4 * 3 + 1);
+    if (room == NULL) {
+        return false;
+    }
+    int n = EVP_DecodeBlock((unsigned char *)room, (const unsigned char *)text.data,
+                            (int)text.len);
+    if (n < 0 || (size_t)n < padding || (text.len > 0 && n == 0)) {
+        return false;
+    }
+    buf_grew(out, (size_t)n - padding);
+    return true;
+}
+
 bool secret_hash_eq(const unsigned char a[SECRET_HASH_BYTES],
                     const unsigned char b[SECRET_HASH_BYTES])
 {

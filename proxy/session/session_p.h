@@ -1,0 +1,192 @@
+#ifndef SESSION_P_H
+#define SESSION_P_H
+/* What the files of the session layer share.
+ *
+ *   conn ──bytes──> reader ──units──> jobs (a queue; the head runs, FETCHes behind it are planned
+ *   ahead) ──> verb functions, one file each ──> account, feed, plan, view ──> session_write()
+ *
+ * A verb's run() is called when its job comes to the head of the queue and after each
+ * session_wake(); it goes on from where job->work says and returns what it waits for.  It ends with
+ * job_finish() (updates that may be told now, then the tagged reply) and STEP_DONE.
+ * Thread: loop. */
+#include "account/account.h"
+#include "account/feed.h"
+#include "imap/command.h"
+#include "imap/emit.h"
+#include "imap/reader.h"
+#include "model/view.h"
+#include "net/conn.h"
+#include "net/evloop.h"
+#include "net/timer.h"
+#include "session/session.h"
+
+struct job;
+
+enum session_state {
+    SESSION_GREETING, /* TLS handshake of an implicit listener */
+    SESSION_NOT_AUTHENTICATED,
+    SESSION_STARTTLS, /* handshake */
+    SESSION_AUTHENTICATED,
+    SESSION_SELECTED,
+    SESSION_CLOSING, /* nothing is read any more */
+    SESSION_STATE_N
+};
+
+enum step {
+    STEP_DONE,  /* job_finish() was called */
+    STEP_WAIT,  /* session_wake() will come */
+    STEP_AGAIN, /* budget used up: call again next turn */
+    STEP_CLOSE, /* session_bye() or session_abort() was called */
+};
+
+enum session_enabled { ENABLED_CONDSTORE = 1, ENABLED_QRESYNC = 2 };
+
+enum {
+    JOB_ARENA_MAX = 4 * 1024 * 1024,
+    SESSION_OUT_BUDGET = 256 * 1024, /* octets written by one job in one turn */
+    SESSION_STILL_HERE_MS = 2 * 60 * 1000,
+};
+
+struct verb {
+    size_t work_size; /* of job->work: zeroed before the first run, freed after the job */
+    enum step (*run)(struct session *session, struct job *job);
+    /* The session ends, or the mailbox goes, with the job unfinished: cancel what is under way. */
+    void (*cancel)(struct session *session, struct job *job);
+    /* Advisory: the job is queued behind jobs that have this too; ask for what it will need. */
+    void (*plan_ahead)(struct session *session, struct job *job);
+};
+
+/* One command. */
+struct job {
+    struct job *next, *prev;
+    struct arena arena; /* what parsed borrows from */
+    struct command parsed;
+    const struct verb *verb;
+    enum status parse_status; /* not OK: answered BAD when its turn comes */
+    bool is_started;
+    bool is_planned;
+    void *work;
+};
+
+struct session {
+    struct session_link link;
+    const struct session_env *env;
+    const struct settings *settings; /* held */
+    const struct session_ops *ops;
+    void *root;
+    struct netaddr peer;
+    bool is_tls_listener;
+    bool has_starttls;
+    bool allow_cleartext;
+    bool is_ended; /* the client has closed its side */
+    struct tls_server *tls;
+
+    struct conn *conn;
+    struct reader reader;
+    enum session_state state;
+    struct task run_task;
+    struct task closed_task;
+    struct timeout timeout; /* login, then silence */
+    struct timeout still_here; /* in IDLE */
+    struct buf scratch; /* for rendering; emptied by who uses it */
+    unsigned bad_n;     /* in a row */
+
+    struct job *jobs; /* head runs */
+    size_t jobs_n;
+    /* A job that takes the client's next octets itself: APPEND's literal, the lines of
+     * AUTHENTICATE, DONE of IDLE.  Set by the verb, NULL otherwise. */
+    struct job *input_job;
+    const struct input_ops *input_ops;
+    struct job *append_job; /* its literal is announced and not over */
+    bool skips_unit;   /* the unit being read was answered already */
+    bool blocks_input; /* a job is queued behind which nothing may be taken for a command */
+
+    struct account *account; /* from login on */
+    struct account_user account_user;
+    unsigned enabled; /* enum session_enabled */
+
+    struct feed *feed; /* while selected */
+    struct feed_user feed_user;
+    struct view *view;
+    bool is_read_only;
+    bool is_idling; /* updates are told as they come */
+    bool told_modseq; /* HIGHESTMODSEQ was told for this mailbox (T24) */
+};
+
+/* What a job that has taken the input hears.  See session->input_job. */
+struct input_ops {
+    /* A line that is not a command (AUTHENTICATE, IDLE). */
+    void (*line)(struct session *session, struct job *job, struct slice text);
+    /* Octets of the streamed literal; how many may be given now (0: wait for session_wake()). */
+    size_t (*room)(struct session *session, struct job *job);
+    void (*data)(struct session *session, struct job *job, struct slice bytes);
+    void (*data_end)(struct session *session, struct job *job);
+};
+
+/* --- session.c --- */
+void session__hang_up(struct session *session);
+void session__goto(struct session *session, enum session_state next, const char *why);
+/* Run jobs and read input later in this turn. */
+void session_wake(struct session *session);
+void session_write(struct session *session, struct slice bytes);
+void session_printf(struct session *session, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* False: output is long; return STEP_WAIT, the session is woken when it has drained. */
+bool session_has_room(struct session *session);
+/* Tell the updates that this command allows, then "tag text".  text: "OK ...", "NO ...", "BAD ...";
+ * written as it is, so nothing of a peer may be in it but what emit_relayed() made. */
+void job_finish(struct session *session, struct job *job, struct slice text);
+void job_finish_str(struct session *session, struct job *job, const char *text);
+/* By the table of base/status.h. */
+void job_finish_status(struct session *session, struct job *job, enum status st);
+/* The upstream's tagged reply, sanitised; st's table text when there is none. */
+void job_finish_relayed(struct session *session, struct job *job, enum status st,
+                        const struct response *tagged);
+/* Leave the mailbox: cancels nothing, the view goes. */
+void session__unselect(struct session *session);
+/* Has the mailbox modseqs to tell? */
+bool session_has_modseq(const struct session *session);
+/* MODSEQ in use on this session; tells HIGHESTMODSEQ the first time in a mailbox (T24). */
+void session_enable_condstore(struct session *session);
+bool session_is_tls(const struct session *session);
+
+/* --- input.c --- */
+/* Take what the connection has: units into jobs, octets to the job that has taken the input. */
+void input__read(struct session *session);
+/* Lines behind it may not be commands (IDLE, AUTHENTICATE), or must not be read (STARTTLS). */
+bool input__blocks(const struct job *job);
+
+/* --- update.c --- */
+/* Tell what is pending; expunges only when allowed.  is_uid: the running command is a UID command. */
+void update_tell(struct session *session, bool allow_expunge, bool is_uid);
+/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))" as the session's state wants it, for one message of
+ * the view, into @out. */
+void update_write_flags(struct session *session, const struct view_message *message, bool with_uid,
+                        struct buf *out);
+
+/* --- set.c --- */
+/* A set of the client's (numbers, or UIDs with is_uid) as UIDs of the view, into initialised @out.
+ * PROTOCOL: a number beyond the view.  Vanished messages are included. */
+enum status set_resolve(struct session *session, const struct seqset *set, bool is_uid,
+                        struct ranges *out) MUST_USE;
+/* Take the messages that have vanished upstream out of @uids; true when there were some. */
+bool set_drop_vanished(struct session *session, struct ranges *uids);
+
+/* --- verbs, by file --- */
+const struct verb *verb_find(enum command_id id);
+extern const struct verb verb_capability, verb_noop, verb_logout, verb_id, verb_enable,
+    verb_starttls, verb_check;                       /* basic.c */
+extern const struct verb verb_login, verb_authenticate;       /* auth.c */
+extern const struct verb verb_select, verb_close, verb_unselect; /* select.c */
+extern const struct verb verb_idle;                           /* idle.c */
+extern const struct verb verb_fetch;                          /* fetch.c */
+extern const struct verb verb_store;                          /* store.c */
+extern const struct verb verb_copy, verb_move;                /* copy.c */
+extern const struct verb verb_expunge;                        /* expunge.c */
+extern const struct verb verb_append;                         /* append.c */
+extern const struct verb verb_search, verb_sort, verb_thread; /* search.c, sort.c */
+extern const struct verb verb_status;                         /* status.c */
+extern const struct verb verb_relay;                          /* relay.c: LIST, CREATE, ACL ... */
+extern const struct verb verb_refused;                        /* COMPRESS */
+
+#endif

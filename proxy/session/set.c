@@ -1,0 +1,53 @@
+/* Sets of messages as a client names them. */
+#include "session_p.h"
+
+static enum status resolve_msns(struct session *session, const struct seqset *set,
+                                struct ranges *out)
+{
+    uint32_t count = view_count(session->view);
+    struct ranges msns;
+    if (set->highest > count || (count == 0 && set->has_star && set->highest > 0)) {
+        return PROTOCOL;
+    }
+    ranges_init(&msns, SEQSET_PARTS_MAX);
+    enum status st = seqset_resolve(set, count, &msns);
+    if (st == OK) {
+        st = view_resolve_msns(session->view, &msns, out);
+    }
+    ranges_fini(&msns);
+    return st;
+}
+
+enum status set_resolve(struct session *session, const struct seqset *set, bool is_uid,
+                        struct ranges *out)
+{
+    if (set->is_saved) {
+        return PROTOCOL;
+    }
+    if (!is_uid) {
+        return resolve_msns(session, set, out);
+    }
+    TRY(seqset_resolve(set, view_last_uid(session->view), out));
+    view_clip(session->view, out);
+    return OK;
+}
+
+bool set_drop_vanished(struct session *session, struct ranges *uids)
+{
+    struct view_iter iter;
+    struct view_message message;
+    struct ranges gone;
+    ranges_init(&gone, 0);
+    view_iter_init(&iter, session->view, uids);
+    while (view_iter_next(&iter, &message)) {
+        if (message.is_vanished) {
+            ranges_add(&gone, message.uid, message.uid);
+        }
+    }
+    for (size_t i = 0; i < gone.n; i++) {
+        ranges_remove(uids, gone.at[i].first, gone.at[i].last);
+    }
+    bool some = !ranges_empty(&gone);
+    ranges_fini(&gone);
+    return some;
+}
