@@ -66,7 +66,8 @@ struct conn *conn_dial(struct evloop *loop, const struct conn_dial_opts *opts, c
                        void *arg);
 
 enum conn_close {
-    CONN_CLOSE_FLUSH, /* send what is queued, then end; at most 10 s, then as ABORT */
+    CONN_CLOSE_FLUSH, /* send what is queued, then end; at most 10 s, and no longer than the loop
+                       * lives, then as ABORT */
     CONN_CLOSE_ABORT, /* now; output not sent is lost */
 };
 

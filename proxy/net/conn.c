@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -101,7 +102,7 @@ void conn__tell(struct conn *c)
     enum conn_event event;
     while (c->fn != NULL && next_due(c, &event)) {
         /* After FAILED nothing is told. */
-        c->due = event == CONN_EV_FAILED ? 0 : (uint8_t)(c->due & ~(1U << event));
+        c->due = (uint8_t)(event == CONN_EV_FAILED ? 0 : c->due & ~(1U << event));
         c->fn(c->arg, c, event);
     }
 }
@@ -316,6 +317,10 @@ void conn__destroy(struct conn *c)
         return;
     }
     c->state = CONN_CLOSED;
+    if (c->closing_prev != NULL) {
+        struct conn **head = evloop__closing(c->loop);
+        DL_DELETE2(*head, c, closing_prev, closing_next);
+    }
     c->fn = NULL;
     c->due = 0;
     conn__update(c);
@@ -348,6 +353,8 @@ void conn_close(struct conn **conn, enum conn_close how)
         conn__destroy(c);
         return;
     }
+    struct conn **head = evloop__closing(c->loop);
+    DL_APPEND2(*head, c, closing_prev, closing_next);
     c->fn = NULL;
     c->due = 0;
     timeout_start(c->loop, &c->deadline, CLOSE_MS);
@@ -356,6 +363,14 @@ void conn_close(struct conn **conn, enum conn_close how)
         evloop_defer(c->loop, &c->flush, EVLOOP_LATE);
     }
     conn__update(c);
+}
+
+void conn__end_closing(struct evloop *loop)
+{
+    struct conn **head = evloop__closing(loop);
+    while (*head != NULL) {
+        conn__destroy(*head); /* takes itself out */
+    }
 }
 
 void conn_set_handler(struct conn *conn, conn_fn *fn, void *arg)

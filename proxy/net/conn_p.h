@@ -42,6 +42,8 @@ struct conn_upgrade {
 struct conn {
     ev_io watcher;
     struct evloop *loop;
+    struct conn *closing_next; /* while the owner has closed and it is not ended */
+    struct conn *closing_prev;
     conn_fn *fn; /* NULL: the owner has closed, the rest is being sent */
     void *arg;
     struct stream stream;

@@ -35,6 +35,7 @@ struct evloop {
     size_t reaped_cap;
     struct iobuf_pool *pool;
     struct timeout_table *timeouts;
+    struct conn *closing;
     char *scratch;
     ev_prepare end_of_turn;
     ev_check start_of_turn;
@@ -272,6 +273,7 @@ void evloop_destroy(struct evloop **loop_p)
         return;
     }
     *loop_p = NULL;
+    conn__end_closing(loop);
     reap_all(loop);
     timeout__table_destroy(&loop->timeouts);
     iobuf__pool_destroy(&loop->pool);
@@ -302,6 +304,11 @@ uint64_t evloop_now_ms(const struct evloop *loop)
 bool evloop_is_self(const struct evloop *loop)
 {
     return pthread_equal(atomic_load_explicit(&loop->owner, memory_order_relaxed), pthread_self());
+}
+
+struct conn **evloop__closing(struct evloop *loop)
+{
+    return &loop->closing;
 }
 
 struct ev_loop *evloop__ev(const struct evloop *loop)
