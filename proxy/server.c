@@ -114,7 +114,6 @@ static void on_session_closed(void *root, struct session *session)
     struct server *server = root;
     unlist_session(server, session);
     peers_remove(&server->peers, session_peer(session));
-    stats_add(&server->stats, STAT_sessions_closed, 1);
     if (server->sessions_n == 0 && server->state != SERVER_RUNNING) {
         proceed(server);
     }
@@ -166,7 +165,6 @@ static void on_accepted(void *arg, int fd, const struct netaddr *peer)
         session_create(&server->env, fd, peer, &bound->session, &session_ops, server);
     list_session(server, session);
     peers_add(&server->peers, session_peer(session));
-    stats_add(&server->stats, STAT_sessions_opened, 1);
 }
 
 /* --- listeners -------------------------------------------------------------------------------- */
