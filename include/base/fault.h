@@ -9,6 +9,7 @@
     X(store_commit)                                                                                \
     X(store_full)                                                                                  \
     X(store_put)                                                                                   \
+    X(store_kill)                                                                                  \
     X(link_connect)
 
 enum fault {

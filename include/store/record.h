@@ -58,6 +58,7 @@ struct store_walk {
     uint64_t at_key_uid; /* UID of the record under the cursor; above 32 bits: none any more */
     struct slice at_value;
     bool is_placed;
+    uint32_t sought_uid; /* nothing stands between it and at_key_uid */
     uint32_t touched_block;
 };
 void store_walk_begin(struct store *store, uint64_t mailbox_id, struct store_walk *walk);

@@ -1,0 +1,336 @@
+/* Message bytes, the loop's side.  append -> chunk being filled -> full: op in the batch (and still in
+ * writer->chunks, where reads find it) -> acknowledged: on disk only.  commit -> pointer op. */
+#include "store/content.h"
+
+#include <utlist.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "format_p.h"
+#include "store_p.h"
+
+struct content_writer *content__by_id(struct store *store, uint64_t content_id)
+{
+    struct content_writer *writer;
+    HASH_FIND(hh, store->contents, &content_id, sizeof(content_id), writer);
+    return writer;
+}
+
+static struct content_writer *writer_new(struct store *store, struct content_ref ref)
+{
+    struct content_writer *writer = alloc_zero(sizeof(*writer));
+    writer->store = store;
+    writer->ref = ref;
+    HASH_ADD(hh, store->contents, ref.content_id, sizeof(ref.content_id), writer);
+    return writer;
+}
+
+enum status store_content_create(struct store *store, uint64_t mailbox_id, uint32_t uid,
+                                 struct slice section, uint64_t size_bytes,
+                                 struct content_writer **out)
+{
+    if (size_bytes > store->content_max_bytes || section.len > STORE_KEY_MAX) {
+        return LIMIT;
+    }
+    struct content_ref ref = {.content_id = store__id_new(store), .size_bytes = size_bytes};
+    struct content_writer *writer = writer_new(store, ref);
+    writer->mailbox_id = mailbox_id;
+    writer->uid = uid;
+    char *text = alloc_zero(section.len + 1);
+    memcpy(text, section.data, section.len);
+    writer->section = slice_of(text, section.len);
+    writer->chunks_n = (size_t)chunks_of(size_bytes);
+    writer->chunks = alloc_array(writer->chunks_n, sizeof(struct op_chunk *));
+    DL_APPEND(store->staged, writer);
+    *out = writer;
+    return OK;
+}
+
+void content__free(struct content_writer *writer)
+{
+    HASH_DEL(writer->store->contents, writer);
+    alloc_free((void *)(uintptr_t)writer->section.data);
+    alloc_free(writer->chunks);
+    alloc_free(writer);
+}
+
+static struct op_chunk *chunk_new(struct content_writer *writer, uint32_t number)
+{
+    size_t size = sizeof(struct op_chunk) + chunk_len(writer->ref.size_bytes, number);
+    struct op_chunk *chunk = store__op_new(writer->store, OP_CHUNK, size, size);
+    chunk->op.mailbox_id = writer->ref.content_id;
+    chunk->number = number;
+    chunk->len = 0;
+    chunk->writer = writer;
+    writer->chunks[number] = chunk;
+    return chunk;
+}
+
+/* As much of @bytes as its chunk takes. */
+static size_t append_some(struct content_writer *writer, struct slice bytes)
+{
+    uint32_t number = (uint32_t)(writer->received / STORE_CHUNK_BYTES);
+    size_t full = chunk_len(writer->ref.size_bytes, number);
+    struct op_chunk *chunk = writer->received % STORE_CHUNK_BYTES == 0 ? chunk_new(writer, number)
+                                                                       : writer->chunks[number];
+    size_t room = full - chunk->len;
+    size_t n = bytes.len < room ? bytes.len : room;
+    memcpy(chunk->data + chunk->len, bytes.data, n);
+    chunk->len += (uint32_t)n;
+    writer->received += n;
+    if (chunk->len == full) {
+        store__stage(writer->store, &chunk->op);
+    }
+    return n;
+}
+
+enum status store_content_append(struct content_writer *writer, struct slice bytes)
+{
+    if (writer->lost != OK) {
+        return writer->lost;
+    }
+    if (bytes.len > writer->ref.size_bytes - writer->received) {
+        return LIMIT;
+    }
+    while (bytes.len > 0) {
+        size_t n = append_some(writer, bytes);
+        bytes = slice_of(bytes.data + n, bytes.len - n);
+    }
+    return OK;
+}
+
+uint64_t store_content_received(const struct content_writer *writer)
+{
+    return writer->received;
+}
+
+struct content_ref store_content_ref(const struct content_writer *writer)
+{
+    return writer->ref;
+}
+
+static void stage_drop(struct content_writer *writer)
+{
+    struct op_content_drop *op =
+        store__op_new(writer->store, OP_CONTENT_DROP, sizeof(*op), sizeof(*op));
+    op->op.mailbox_id = writer->ref.content_id;
+    op->writer = writer;
+    store__stage(writer->store, &op->op);
+}
+
+enum status store_content_commit(struct content_writer **writer_in)
+{
+    struct content_writer *writer = *writer_in;
+    struct store *store = writer->store;
+    if (writer->lost != OK) {
+        return writer->lost;
+    }
+    if (writer->received < writer->ref.size_bytes) {
+        return AGAIN;
+    }
+    if (overlay_is_hidden(store, writer->mailbox_id)) {
+        store_content_abort(writer_in); /* of a mailbox that is gone */
+        return OK;
+    }
+    if (writer->ref.size_bytes == 0) {
+        store__stage(store, &chunk_new(writer, 0)->op);
+    }
+    size_t size = sizeof(struct op_item) + writer->section.len;
+    struct op_item *item = store__op_new(store, OP_CONTENT_COMMIT, size, size);
+    item->op.mailbox_id = writer->mailbox_id;
+    item->uid = writer->uid;
+    memcpy(item->data, writer->section.data, writer->section.len);
+    item->key = record_key_of(slice_of(item->data, writer->section.len));
+    item->value = slice_of(NULL, 0);
+    item->content = writer->ref;
+    item->writer = writer;
+    DL_DELETE(store->staged, writer);
+    writer->state = CONTENT_COMMITTED;
+    overlay_add_item(store, item);
+    store__stage(store, &item->op);
+    *writer_in = NULL;
+    return OK;
+}
+
+void store_content_abort(struct content_writer **writer_in)
+{
+    struct content_writer *writer = *writer_in;
+    *writer_in = NULL;
+    if (writer == NULL) {
+        return;
+    }
+    CHECK(writer->state == CONTENT_STAGED);
+    DL_DELETE(writer->store->staged, writer);
+    writer->state = CONTENT_DEAD;
+    stage_drop(writer);
+}
+
+/* Chunk ops come back before the op that ends their content, so the writer is always there. */
+static void chunk_acked(struct op_chunk *chunk)
+{
+    struct content_writer *writer = chunk->writer;
+    writer->chunks[chunk->number] = NULL;
+    if (chunk->op.result != OK && writer->lost == OK) {
+        writer->lost = chunk->op.result;
+    }
+}
+
+static void end_acked(struct content_writer *writer)
+{
+    /* Aborted in the middle of a chunk: that one was never staged. */
+    for (size_t i = 0; i < writer->chunks_n; i++) {
+        alloc_free(writer->chunks[i]);
+    }
+    content__free(writer);
+}
+
+void content__acked(struct store *store, struct store_op *op)
+{
+    (void)store;
+    if (op->kind == OP_CHUNK) {
+        chunk_acked((struct op_chunk *)op);
+    } else if (op->kind == OP_CONTENT_COMMIT) {
+        end_acked(((struct op_item *)op)->writer);
+    } else {
+        end_acked(((struct op_content_drop *)op)->writer);
+    }
+}
+
+void content__lost(struct store *store, enum status why)
+{
+    struct content_writer *writer;
+    DL_FOREACH(store->staged, writer) {
+        if (writer->lost == OK) {
+            writer->lost = why;
+        }
+    }
+}
+
+/* --- reading --- */
+
+static bool is_on_disk(struct store *store, const struct content_ref *ref)
+{
+    /* Chunks are committed in order and go all at once, so the last stands for all. */
+    struct key key = key_id_number(ref->content_id, (uint32_t)(chunks_of(ref->size_bytes) - 1));
+    struct slice value;
+    return store__get(store, ENV_CONTENT, DBI_CHUNKS, &key, &value);
+}
+
+enum status store_content_check(struct store *store, const struct content_ref *ref)
+{
+    const struct content_writer *writer = content__by_id(store, ref->content_id);
+    if (writer != NULL && writer->state != CONTENT_COMMITTED) {
+        return writer->state == CONTENT_STAGED ? AGAIN : NOT_FOUND;
+    }
+    if (writer != NULL) {
+        return writer->lost == OK ? OK : NOT_FOUND;
+    }
+    if (!is_on_disk(store, ref)) {
+        return NOT_FOUND;
+    }
+    touch_content(store, ref->content_id);
+    return OK;
+}
+
+static enum status find_staged(struct store *store, uint64_t mailbox_id, uint32_t uid,
+                               struct slice section, struct content_ref *out)
+{
+    const struct content_writer *writer;
+    DL_FOREACH(store->staged, writer) {
+        if (writer->mailbox_id == mailbox_id && writer->uid == uid && writer->lost == OK &&
+            slice_eq(writer->section, section)) {
+            *out = writer->ref;
+            return AGAIN;
+        }
+    }
+    return NOT_FOUND;
+}
+
+enum status store_content_find(struct store *store, uint64_t mailbox_id, uint32_t uid,
+                               struct slice section, struct content_ref *out)
+{
+    struct store_walk walk;
+    struct record record;
+    struct record_key key = record_key_of(section);
+    enum status st = NOT_FOUND;
+    store_walk_begin(store, mailbox_id, &walk);
+    if (store_walk_to(&walk, uid, &record) && record_find_content(&record, &key, out)) {
+        st = store_content_check(store, out);
+    }
+    store_walk_end(&walk);
+    return st == OK ? OK : find_staged(store, mailbox_id, uid, section, out);
+}
+
+/* Seen damaged: nobody may read it again, and it goes. */
+static void drop_damaged(struct store *store, const struct content_ref *ref)
+{
+    store__bad_record(store, "chunk");
+    struct content_writer *writer = content__by_id(store, ref->content_id);
+    if (writer == NULL) {
+        writer = writer_new(store, *ref);
+        writer->state = CONTENT_DEAD;
+        stage_drop(writer);
+    } else if (writer->lost == OK) {
+        writer->lost = CORRUPT;
+    }
+}
+
+/* A chunk's checksum is verified at its first use; what is read piece by piece is not summed again for
+ * each piece. */
+static bool is_verified(struct store *store, uint64_t content_id, uint32_t number,
+                        struct slice value)
+{
+    uint64_t mark = (content_id + number) * 0x9E3779B97F4A7C15U ^ content_id;
+    uint64_t *slot = &store->verified[(mark >> 40) % VERIFIED_TABLE];
+    if (*slot == mark) {
+        return true;
+    }
+    struct slice rest;
+    if (!format_open(content_id, number, value, &rest)) {
+        return false;
+    }
+    *slot = mark;
+    return true;
+}
+
+static enum status read_disk(struct store *store, const struct content_ref *ref, uint32_t number,
+                             struct slice *out)
+{
+    struct key key = key_id_number(ref->content_id, number);
+    struct slice value;
+    if (!store__get(store, ENV_CONTENT, DBI_CHUNKS, &key, &value)) {
+        return NOT_FOUND;
+    }
+    if (value.len != CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number) ||
+        !is_verified(store, ref->content_id, number, value)) {
+        drop_damaged(store, ref);
+        return NOT_FOUND;
+    }
+    *out = slice_of(value.data + CHUNK_HEAD_BYTES, value.len - CHUNK_HEAD_BYTES);
+    return OK;
+}
+
+enum status store_content_read(struct store *store, const struct content_ref *ref, uint64_t offset,
+                               size_t max, struct slice *out)
+{
+    if (offset >= ref->size_bytes) {
+        return END;
+    }
+    uint32_t number = (uint32_t)(offset / STORE_CHUNK_BYTES);
+    size_t within = (size_t)(offset % STORE_CHUNK_BYTES);
+    const struct content_writer *writer = content__by_id(store, ref->content_id);
+    struct slice chunk;
+    if (writer != NULL && writer->state == CONTENT_DEAD) {
+        return NOT_FOUND;
+    }
+    if (writer != NULL && offset >= writer->received) {
+        return writer->lost == OK ? AGAIN : NOT_FOUND;
+    }
+    if (writer != NULL && writer->chunks[number] != NULL) {
+        chunk = slice_of(writer->chunks[number]->data, writer->chunks[number]->len);
+    } else {
+        TRY(read_disk(store, ref, number, &chunk));
+    }
+    *out = slice_sub(chunk, within, max);
+    return OK;
+}

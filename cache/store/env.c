@@ -1,0 +1,337 @@
+/* env_open:  marked? -> aside | open | too short for its meta page? -> aside, open fresh |
+ *            other schema or other incarnation? -> drop, open fresh | meta record */
+#include "env_p.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "txn_p.h"
+
+static const struct {
+    const char *name;
+    unsigned in; /* bits of enum env_kind */
+} dbis[DBI_N] = {
+    [DBI_META] = {"meta", 1U << ENV_INDEX | 1U << ENV_CONTENT},
+    [DBI_MAILBOXES] = {"mailboxes", 1U << ENV_INDEX},
+    [DBI_DOOMED] = {"doomed", 1U << ENV_INDEX},
+    [DBI_STATE] = {"state", 1U << ENV_INDEX},
+    [DBI_MESSAGES] = {"messages", 1U << ENV_INDEX},
+    [DBI_USED] = {"used", 1U << ENV_INDEX},
+    [DBI_CHUNKS] = {"chunks", 1U << ENV_CONTENT},
+    [DBI_INFO] = {"info", 1U << ENV_CONTENT},
+    [DBI_STAGED] = {"staged", 1U << ENV_CONTENT},
+    [DBI_USE] = {"use", 1U << ENV_INDEX | 1U << ENV_CONTENT},
+};
+
+enum status env_status_of(int rc)
+{
+    switch (rc) {
+    case 0:
+        return OK;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT:
+        return FULL;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PANIC:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+    case MDB_BAD_TXN:
+        return CORRUPT;
+    default:
+        return IO;
+    }
+}
+
+static char *path_join(const char *dir, const char *name)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s%s", dir, name) < 0) {
+        path = alloc_string(""); /* out of memory: opening it will fail */
+    }
+    return path;
+}
+
+enum status env_lock_dir(const char *dir, int *fd_out, struct fail *fail)
+{
+    *fd_out = -1;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        return fail_set(fail, IO, "store", "%s: %s", dir, strerror(errno));
+    }
+    char *path = path_join(dir, "/lock");
+    *fd_out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    alloc_free(path);
+    if (*fd_out < 0) {
+        return fail_set(fail, IO, "store", "%s: cannot write there: %s", dir, strerror(errno));
+    }
+    if (flock(*fd_out, LOCK_EX | LOCK_NB) != 0) {
+        return fail_set(fail, IO, "store", "%s: in use by another process", dir);
+    }
+    return OK;
+}
+
+void env_init(struct env *env, enum env_kind kind, const char *dir, uint64_t size_bytes)
+{
+    static const char *const names[ENV_N] = {[ENV_INDEX] = "index", [ENV_CONTENT] = "content"};
+    *env = (struct env){.kind = kind, .name = names[kind], .size_bytes = size_bytes};
+    env->path = path_join(dir, kind == ENV_INDEX ? "/index" : "/content");
+    env->marker_path = path_join(env->path, ".marker");
+}
+
+void env_fini(struct env *env)
+{
+    alloc_free(env->path);
+    alloc_free(env->marker_path);
+    env->path = NULL;
+    env->marker_path = NULL;
+}
+
+static void remove_files(const char *dir)
+{
+    static const char *const names[] = {"/data.mdb", "/lock.mdb"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = path_join(dir, names[i]);
+        (void)unlink(path);
+        alloc_free(path);
+    }
+}
+
+static void move_aside(struct env *env, const char *why)
+{
+    char *aside = path_join(env->path, ".damaged");
+    remove_files(aside); /* one generation is kept, for whoever wants to look */
+    (void)rmdir(aside);
+    if (rename(env->path, aside) != 0) {
+        remove_files(env->path);
+    }
+    (void)unlink(env->marker_path);
+    LOG(LOG_WARN, "store", "msg=\"moved aside\" env=%s why=\"%s\"", env->name, why);
+    alloc_free(aside);
+}
+
+void env_mark(const struct env *env)
+{
+    int fd = open(env->marker_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+}
+
+static void on_assert(MDB_env *mdb, const char *text)
+{
+    const struct env *env = mdb_env_get_userctx(mdb);
+    env_mark(env);
+    LOG(LOG_ERROR, "store", "msg=\"LMDB assertion\" env=%s text=%s", env->name,
+        LOG_Q(slice_str(text)));
+    abort();
+}
+
+static int open_dbis(struct env *env)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(env->mdb, NULL, 0, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    for (int i = 0; i < DBI_N && rc == 0; i++) {
+        env->dbi[i] = 0;
+        if ((dbis[i].in & 1U << env->kind) != 0) {
+            rc = mdb_dbi_open(txn, dbis[i].name, MDB_CREATE, &env->dbi[i]);
+        }
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+/* "File length is checked against the meta page": touching a page beyond the end would be SIGBUS. */
+static int check_length(struct env *env)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    int fd;
+    int rc = mdb_env_info(env->mdb, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(env->mdb, &stat);
+    rc = rc != 0 ? rc : mdb_env_get_fd(env->mdb, &fd);
+    if (rc != 0) {
+        return rc;
+    }
+    if (fstat(fd, &file) != 0) {
+        return errno;
+    }
+    /* A new environment has its two meta pages written and no more. */
+    return (uint64_t)file.st_size < (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize
+               ? MDB_CORRUPTED
+               : 0;
+}
+
+static int open_mdb(struct env *env)
+{
+    if (mkdir(env->path, 0700) != 0 && errno != EEXIST) {
+        return errno;
+    }
+    /* Our own lock says that nobody else is here, so what a killed process left in LMDB's is stale. */
+    char *lock = path_join(env->path, "/lock.mdb");
+    (void)unlink(lock);
+    alloc_free(lock);
+    int rc = mdb_env_create(&env->mdb);
+    if (rc != 0) {
+        env->mdb = NULL;
+        return rc;
+    }
+    size_t map = (size_t)(env->size_bytes + env->size_bytes / 4) & ~(size_t)0xffff;
+    (void)mdb_env_set_userctx(env->mdb, env);
+    (void)mdb_env_set_assert(env->mdb, on_assert);
+    rc = mdb_env_set_mapsize(env->mdb, map);
+    rc = rc != 0 ? rc : mdb_env_set_maxdbs(env->mdb, DBI_N);
+    /* NOMETASYNC: data pages are flushed at each commit, the meta page by the next one or by env_sync;
+     * power loss may undo the last commit but leaves no torn tree. */
+    rc = rc != 0 ? rc : mdb_env_open(env->mdb, env->path, MDB_NOTLS | MDB_NOMETASYNC, 0600);
+    rc = rc != 0 ? rc : check_length(env);
+    if (rc == 0) {
+        /* Before the first page is touched, which may already be a damaged one. */
+        crash_cover(env);
+        crash_enter(env, true);
+        rc = open_dbis(env);
+        crash_leave(env, true);
+    }
+    if (rc != 0) {
+        env_close(env);
+    }
+    return rc;
+}
+
+void env_close(struct env *env)
+{
+    if (env->mdb == NULL) {
+        return;
+    }
+    crash_uncover(env);
+    mdb_env_close(env->mdb);
+    env->mdb = NULL;
+}
+
+/* The meta record on disk: checksum, schema, then the fields. */
+enum { META_BYTES = 8 + 8 + 8 + 8 + ENV_SECRET_BYTES };
+
+static struct key meta_key(void)
+{
+    struct key key = key_begin();
+    key_add_bytes(&key, "meta", 4);
+    return key;
+}
+
+enum status env_write_meta(struct env *env, const struct env_meta *meta)
+{
+    unsigned char bytes[META_BYTES];
+    uint64_t words[4] = {0, ENV_SCHEMA, meta->incarnation, meta->epoch};
+    memcpy(bytes, words, sizeof(words));
+    memcpy(bytes + sizeof(words), meta->secret, ENV_SECRET_BYTES);
+    words[0] = XXH3_64bits(bytes + 8, sizeof(bytes) - 8);
+    memcpy(bytes, words, 8);
+
+    struct txn txn;
+    txn_begin(&txn, env);
+    struct key key = meta_key();
+    txn_put(&txn, DBI_META, &key, slice_of(bytes, sizeof(bytes)));
+    TRY(txn_commit(&txn));
+    env->is_dirty = false;
+    env->synced_at_ms = clock_mono_ms();
+    return env_status_of(mdb_env_sync(env->mdb, 1));
+}
+
+/* OK, NOT_FOUND (a fresh environment), STALE (another schema), CORRUPT. */
+static enum status read_meta(struct env *env, struct env_meta *out)
+{
+    struct txn txn;
+    struct slice value = {NULL, 0};
+    txn_begin(&txn, env);
+    struct key key = meta_key();
+    enum status st = txn_get(&txn, DBI_META, &key, &value) ? OK : NOT_FOUND;
+    if (!txn_ok(&txn)) {
+        st = env_status_of(txn.rc);
+    } else if (st == OK && value.len < 16) {
+        st = CORRUPT;
+    } else if (st == OK && XXH3_64bits(value.data + 8, value.len - 8) != load_u64(value.data)) {
+        st = CORRUPT;
+    } else if (st == OK && (load_u64(value.data + 8) != ENV_SCHEMA || value.len != META_BYTES)) {
+        LOG(LOG_WARN, "store", "msg=\"another schema, dropped\" env=%s found=%llu", env->name,
+            (unsigned long long)load_u64(value.data + 8));
+        st = STALE;
+    } else if (st == OK) {
+        out->incarnation = load_u64(value.data + 16);
+        out->epoch = load_u64(value.data + 24);
+        memcpy(out->secret, value.data + 32, ENV_SECRET_BYTES);
+    }
+    txn_abort(&txn);
+    return st;
+}
+
+enum status env_recreate(struct env *env, const struct env_meta *meta)
+{
+    env_close(env);
+    remove_files(env->path);
+    int rc = open_mdb(env);
+    if (rc != 0) {
+        return env_status_of(rc);
+    }
+    env->is_lost = false;
+    (void)unlink(env->marker_path);
+    return env_write_meta(env, meta);
+}
+
+enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,
+                     struct fail *fail)
+{
+    if (access(env->marker_path, F_OK) == 0) {
+        move_aside(env, "a crash was marked");
+    }
+    int rc = open_mdb(env);
+    if (env_status_of(rc) == CORRUPT) {
+        move_aside(env, mdb_strerror(rc));
+        rc = open_mdb(env);
+    }
+    if (rc != 0) {
+        return fail_set(fail, env_status_of(rc), "store", "%s: %s", env->path, mdb_strerror(rc));
+    }
+    struct env_meta found;
+    enum status st = read_meta(env, &found);
+    if (st == OK && want_incarnation != 0 && found.incarnation != want_incarnation) {
+        LOG(LOG_WARN, "store", "msg=\"belongs to another index, dropped\" env=%s", env->name);
+        st = STALE;
+    }
+    if (st == OK) {
+        *meta = found;
+    } else if (st == NOT_FOUND) {
+        st = env_write_meta(env, meta);
+    } else if (st == STALE) {
+        st = env_recreate(env, meta);
+    } else if (st == CORRUPT) {
+        env_close(env);
+        move_aside(env, "bad meta record");
+        rc = open_mdb(env);
+        st = rc == 0 ? env_write_meta(env, meta) : env_status_of(rc);
+    }
+    if (st != OK) {
+        env_close(env);
+        return fail_set(fail, st, "store", "%s: cannot be opened", env->path);
+    }
+    return OK;
+}
