@@ -61,7 +61,9 @@ static void splice(struct ranges *set, size_t from, size_t to, const struct rang
         set->at = alloc_resize(set->at, cap > n ? cap : n, sizeof(*set->at));
         set->cap = cap > n ? cap : n;
     }
-    memmove(set->at + from + with_n, set->at + to, (set->n - to) * sizeof(*set->at));
+    if (set->n > to) { /* at may be NULL when the set is empty */
+        memmove(set->at + from + with_n, set->at + to, (set->n - to) * sizeof(*set->at));
+    }
     if (with_n > 0) {
         memcpy(set->at + from, with, with_n * sizeof(*with));
     }

@@ -156,6 +156,12 @@ static void get_keywords(struct reader *in, struct flags *flags)
     }
 }
 
+static enum status refuse(struct mailbox *mailbox)
+{
+    mailbox_reset(mailbox, 0);
+    return CORRUPT;
+}
+
 enum status mailbox_unpack_header(struct mailbox *mailbox, struct slice bytes)
 {
     CHECK(mailbox->views == NULL && mailbox->messages.count == 0);
@@ -177,7 +183,7 @@ enum status mailbox_unpack_header(struct mailbox *mailbox, struct slice bytes)
         mailbox->announced > mailbox->uid_high ||
         mailbox_set_flag_lists(mailbox, flag_list, permanent_flags) != OK ||
         mailbox_set_id(mailbox, id) != OK) {
-        return CORRUPT;
+        return refuse(mailbox);
     }
     mailbox->seen_modseq = mailbox->synced_modseq;
     return OK;
@@ -270,7 +276,7 @@ enum status mailbox_unpack_block(struct mailbox *mailbox, uint32_t block, struct
         sets.id[i] = get_set(&in, mailbox->flags);
     }
     if (in.bad || sets.n == 0 || block > UINT32_MAX / PACK_BLOCK_UIDS) {
-        return CORRUPT;
+        return refuse(mailbox);
     }
     uint64_t uid = (uint64_t)block * PACK_BLOCK_UIDS; /* 64 bits: gaps may lie */
     uint64_t modseq = 0;
@@ -281,18 +287,18 @@ enum status mailbox_unpack_block(struct mailbox *mailbox, uint32_t block, struct
         struct mailbox_entry entry = {(uint32_t)uid, sets.id[set], modseq};
         if (in.bad || uid / PACK_BLOCK_UIDS != block || uid > mailbox->uid_high ||
             uid <= mailbox_last_uid(mailbox) || modseq > INT64_MAX) {
-            return CORRUPT;
+            return refuse(mailbox);
         }
         mailbox__append(mailbox, &entry);
         uid++;
     }
-    return in.rest.len == 0 ? OK : CORRUPT;
+    return in.rest.len == 0 ? OK : refuse(mailbox);
 }
 
 enum status mailbox_unpack_end(struct mailbox *mailbox)
 {
     if (mailbox->messages.count != mailbox->announced) {
-        return CORRUPT;
+        return refuse(mailbox);
     }
     mailbox_mark_clean(mailbox);
     return OK;

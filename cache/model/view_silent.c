@@ -11,6 +11,7 @@ struct run {
 
 struct view_silent {
     struct view *view;
+    struct ranges uids; /* all asked for */
     uint64_t syncs;
     struct run *run;
     size_t n;
@@ -32,6 +33,8 @@ struct view_silent *view_silent_begin(struct view *view, const struct ranges *ui
 {
     struct view_silent *silent = alloc_zero(sizeof(*silent));
     silent->view = view;
+    ranges_init(&silent->uids, 0);
+    ranges_copy(uids, &silent->uids);
     struct view_iter iter;
     view_iter_init(&iter, view, uids);
     silent->syncs = view->syncs;
@@ -68,21 +71,43 @@ static void add_fulfilled(const struct view_silent *silent, const struct run *ru
     }
 }
 
+static void strike_fulfilled(struct view_silent *silent)
+{
+    struct view *view = silent->view;
+    if (view->changed.n == 0) {
+        return;
+    }
+    struct ranges fulfilled;
+    ranges_init(&fulfilled, 0);
+    for (size_t i = 0; i < silent->n; i++) {
+        add_fulfilled(silent, &silent->run[i], &fulfilled);
+    }
+    ranges_subtract(&view->changed, &fulfilled);
+    ranges_fini(&fulfilled);
+}
+
+/* Flags were told while the command ran: what the client made of both is not known, so tell all. */
+static void tell_again(struct view_silent *silent)
+{
+    struct view *view = silent->view;
+    struct ranges live;
+    ranges_init(&live, 0);
+    mailbox_scan_uids(view->mailbox, &silent->uids, &live);
+    view_clip(view, &live);
+    ranges_unite(&view->changed, &live);
+    ranges_fini(&live);
+}
+
 void view_silent_end(struct view_silent **silent)
 {
     struct view *view = (*silent)->view;
     view__catch_up(view);
-    /* After a sync in between, what the client believes is not known any more: tell. */
-    if (view->changed.n > 0 && view->syncs == (*silent)->syncs) {
-        struct ranges fulfilled;
-        ranges_init(&fulfilled, 0);
-        for (size_t i = 0; i < (*silent)->n; i++) {
-            add_fulfilled(*silent, &(*silent)->run[i], &fulfilled);
-        }
-        ranges_subtract(&view->changed, &fulfilled);
-        ranges_fini(&fulfilled);
-        view->is_clean = false;
+    if (view->syncs == (*silent)->syncs) {
+        strike_fulfilled(*silent);
+    } else {
+        tell_again(*silent);
     }
+    view->is_clean = false;
     view_silent_cancel(silent);
 }
 
@@ -92,6 +117,7 @@ void view_silent_cancel(struct view_silent **silent)
     for (size_t i = 0; i < (*silent)->n; i++) {
         flags_unref(flags, (*silent)->run[i].flags, 1);
     }
+    ranges_fini(&(*silent)->uids);
     alloc_free((*silent)->run);
     alloc_free(*silent);
     *silent = NULL;

@@ -24,7 +24,7 @@ void mailbox_pack_header(const struct mailbox *mailbox, struct buf *out);
 /* Appends nothing when no message is left in the block: its record is to be deleted. */
 void mailbox_pack_block(const struct mailbox *mailbox, uint32_t block, struct buf *out);
 
-/* Into a fresh or reset mailbox without views.  CORRUPT: reset it, it is in no defined state. */
+/* Into a fresh or reset mailbox without views.  CORRUPT: it is reset, and empty. */
 enum status mailbox_unpack_header(struct mailbox *mailbox, struct slice bytes) MUST_USE;
 enum status mailbox_unpack_block(struct mailbox *mailbox, uint32_t block,
                                  struct slice bytes) MUST_USE;

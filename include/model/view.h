@@ -123,8 +123,8 @@ const struct ranges *view_recent_uids(const struct view *view);
 
 /* A STORE ... .SILENT of this session: begin before it is sent, end after its OK (cancel after
  * NO).  A message whose flags then are what the client expects from its own command is not told;
- * one that somebody else changed meanwhile, or that had an untold change before, is.  To be ended
- * or cancelled before the view is closed. */
+ * one that somebody else changed meanwhile, or that had an untold change before, is.  A view_sync()
+ * in between makes all of them be told.  To be ended or cancelled before the view is closed. */
 struct view_silent;
 struct view_silent *view_silent_begin(struct view *view, const struct ranges *uids,
                                       enum flag_op op, uint32_t flags);
