@@ -168,7 +168,8 @@ bool prefix_walk_next(struct prefix_walk *walk, struct slice *key_out, struct sl
     }
     MDB_val k = val_of(&walk->from);
     MDB_val v;
-    int rc = mdb_cursor_get(walk->cursor, &k, &v, walk->has_begun ? MDB_NEXT : MDB_SET_RANGE);
+    MDB_cursor_op first = walk->from.len == 0 ? MDB_FIRST : MDB_SET_RANGE; /* no empty keys there */
+    int rc = mdb_cursor_get(walk->cursor, &k, &v, walk->has_begun ? MDB_NEXT : first);
     walk->has_begun = true;
     if (rc != 0) {
         txn_fail(walk->txn, rc == MDB_NOTFOUND ? 0 : rc);
