@@ -58,11 +58,10 @@ class Generator:
             return follow
         if world.idling[session]:
             # Let others work a while in front of an idling session.
-            if pick.random() < 0.6:
-                return Op(session, 'DONE')
-            session = pick.choice([n for n in range(len(world.views)) if not world.idling[n]] or [session])
-            if world.idling[session]:
-                return Op(session, 'DONE')
+            others = [n for n in range(len(world.views)) if not world.idling[n]]
+            if pick.random() < 0.6 or not others:
+                return Op(session, 'DONE', watch=pick.random() < 0.1)
+            session = pick.choice(others)
         names = [n for n in self.weights if self._possible(n, world, session)]
         name = pick.choices(names, [self.weights[n] for n in names])[0]
         return getattr(self, '_' + name)(world, session)
@@ -367,7 +366,9 @@ class Generator:
             'APPEND nosuch {3+}\r\nabc', 'LIST ""', 'RENAME INBOX', 'CREATE INBOX', 'DELETE INBOX', 'LOGIN a b',
             'UID EXPUNGE', 'SEARCH NOT', 'SEARCH (SEEN', 'FETCH %s FLAGS' % top, 'STORE %s +FLAGS (\\Seen)' % top,
             'FETCH 1,,2 FLAGS', 'FETCH 1 BODY[', 'UID FETCH abc FLAGS', 'FETCH 1 BODY[]<0.0.1>'))
-        verb = 'SELECT' if text.startswith('SELECT n') else 'INVALID'
+        if '{3+}' in text and 'LITERAL+' not in world.capabilities:
+            text = 'XYZZY'
+        verb = 'SELECT' if text == 'SELECT nosuch' else 'INVALID'
         return Op(session, verb, text, box=None, read_only=False, invalid=True)
 
     def _outside(self, world, session):

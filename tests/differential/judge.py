@@ -209,6 +209,8 @@ class Judge:
         number = op.session
         before = [(s.views[number].box, s.views[number].read_only, s.views[number].messages) for s in self.sides]
         if op.verb == 'DONE':
+            if op.meta.get('watch'):
+                self._watch(number)
             results = [side.clients[number].done() for side in self.sides]
             self.idling[number] = False
         else:
@@ -247,11 +249,11 @@ class Judge:
             # The client knows what it did to the flags only if nobody else did; ours asks again.
             view.forget_flags(set(view.uids()))
         self._own_numbers(op, side, answer, view)
-        for label in ('BODY[HEADER.FIELDS', ):
-            if label in op.text and side is self.subject:
-                self._labels(op, answer)
+        if 'HEADER.FIELDS' in op.text and side is self.subject:
+            self._labels(op, answer)
 
     def _labels(self, op, answer):
+        """Counts labels that are not the client's own letters; that they name the same list was compared."""
         asked = op.text.replace('.PEEK', '').encode()
         for response in answer.result.named('FETCH'):
             start = response.raw.find(b'HEADER.FIELDS')
@@ -387,6 +389,23 @@ class Judge:
             side.clients[op.session].idle()
         self.idling[op.session] = True
 
+    def _watch(self, number):
+        """A session in IDLE hears of all that happened without a command of its own, where the direct one does."""
+        for side in self.sides:
+            client, view = side.clients[number], side.views[number]
+            if view.box is None:
+                return
+            deadline = time.monotonic() + self.settings.settle
+            while not self._settled(side, number):
+                try:
+                    got = client.idle_wait(len, max(0.01, deadline - time.monotonic()))
+                except imapclient.IMAPTimeout:
+                    if side is self.direct:
+                        return
+                    raise Mismatch('idle-push', view.contradictions(side.truths[view.box])) from None
+                for response in got:
+                    view.apply(response, 'IDLE')
+
     # ---- from outside
 
     def _outside(self, op):
@@ -450,7 +469,7 @@ class Judge:
         view = side.views[number]
         truth = side.truths[view.box]
         mark = (truth.version, id(truth))
-        if not view.changed and getattr(view, 'settled_at', None) == mark:
+        if not view.changed and view.settled_at == mark:
             return True
         if not view.settle(truth):
             return False
@@ -461,17 +480,13 @@ class Judge:
         for box in generate.SHARED:
             one, other = self.direct.truths[box], self.subject.truths[box]
             while not one.same_as(other):
-                if time.monotonic() > min(deadline, time.monotonic() + 2):
+                if time.monotonic() > deadline:
                     raise Mismatch('mailbox', one.differences(other))
                 time.sleep(0.02)
                 self.counts['(truth again)'] += 1
                 for truth in (one, other):
                     truth.finish(truth.client.cmd('NOOP'))
-                if self.counts['(truth again)'] % 10 == 0:
-                    for truth in (one, other):
-                        truth.load()
-                    if not one.same_as(other):
-                        raise Mismatch('mailbox', one.differences(other))
+                    truth.load()
 
     def _point(self, box):
         """Remember this moment of a mailbox: later commands ask for what changed since."""

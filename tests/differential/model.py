@@ -36,6 +36,7 @@ class View:
         self.messages = []
         self.removed = []           # UIDs taken away during the present command
         self.changed = True         # since the last comparison with the truth
+        self.settled_at = None      # (version of the truth, which truth) of that comparison
 
     def open(self, box, read_only):
         self.box, self.read_only = box, read_only

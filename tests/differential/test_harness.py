@@ -1,0 +1,144 @@
+"""The harness proven: it passes before a plain relay and catches every seeded fault. Also the run on the proxy itself
+when IMAPCACHED_BIN is set: IMAPCACHED_DIFF_COMMANDS (20,000) commands, IMAPCACHED_DIFF_SEED (1), five sessions."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+import faulty
+import rules
+import twins
+from imapjudge import relay
+from judge import Judge, Settings
+from rules import Mismatch
+
+# What the harness has to say to each fault: one of these kinds, so that it is caught for what it is.
+CAUGHT_AS = {
+    'swallowed-expunge': {'not-settled', 'expunge-not-told', 'exists-shrinks'},
+    'swapped-uids': {'uid', 'fetch-value', 'fetch-missing', 'numbering'},
+    'stale-flag': {'not-settled', 'idle-push'},
+    'lost-seen': {'mailbox', 'fetch-value'},
+    'off-by-one-partial': {'fetch-value'},
+    'other-body': {'fetch-value'},
+    'wrong-uidnext': {'select'},
+    'fetch-twice': {'fetch-twice'},
+    'missing-exists': {'not-settled', 'numbering'},
+    'search-short': {'search'},
+    'split-line': {'fetch-split'},
+    'early-expunge': {'expunge-forbidden'},
+    'unasked-item': {'fetch-unasked'},
+    'store-not-echoed': {'store-not-echoed'},
+    'ok-for-no': {'status'},
+    'append-elsewhere': {'code', 'mailbox', 'uidvalidity'},
+}
+
+
+@pytest.fixture(scope='module')
+def bench():
+    with twins.Twins(seed=1) as prepared:
+        yield prepared
+
+
+def judge_before(bench, port, seed, commands, settle):
+    here = ('127.0.0.1', bench.server.port)
+    direct, subject = bench.fresh()
+    return Judge(Settings(seed=seed, commands=commands, settle=settle),
+                 dict(address=here, control=here, user=direct, password='pw'),
+                 dict(address=('127.0.0.1', port), control=here, user=subject, password='pw'), bench.mails)
+
+
+@pytest.mark.parametrize('seed', [1, 2, 3])
+def test_plain_relay_passes(bench, seed):
+    with relay.Relay(bench.server.port) as plain:
+        judge = judge_before(bench, plain.port, seed, 1000, settle=10)
+        try:
+            judge.run()
+        except Mismatch as mismatch:
+            pytest.fail('seed %d, command %d: %s\n%s' % (seed, judge.step, mismatch, judge.report(5)))
+        finally:
+            judge.close()
+        assert judge.step == 1000
+        # Nothing was passed over: the kinds that matter did occur.
+        for verb in ('FETCH', 'UID FETCH', 'STORE', 'UID STORE', 'SEARCH', 'COPY', 'MOVE', 'EXPUNGE', 'APPEND', 'IDLE'):
+            assert judge.counts[verb] > 0, verb
+
+
+def test_every_fault_has_its_verdict():
+    assert set(CAUGHT_AS) == set(faulty.FAULTS)
+
+
+@pytest.mark.parametrize('name', sorted(faulty.FAULTS))
+def test_fault_is_caught(bench, name):
+    with faulty.FaultyRelay(bench.server.port, name) as liar:
+        judge = judge_before(bench, liar.port, 1, 3000, settle=1)
+        try:
+            with pytest.raises(Mismatch) as caught:
+                judge.run()
+            assert liar.fault.fired, 'caught %s before the fault was made' % caught.value
+            assert caught.value.kind in CAUGHT_AS[name], caught.value
+        finally:
+            judge.close()
+
+
+def test_the_same_seed_is_the_same_conversation(bench):
+    told = []
+    for _ in range(2):
+        with relay.Relay(bench.server.port) as plain:
+            judge = judge_before(bench, plain.port, 7, 200, settle=10)
+            judge.run()
+            judge.close()
+            told.append([repr(op) for op in judge.ops])
+    assert told[0] == told[1]
+
+
+def test_only_listed_differences_are_allowed(tmp_path):
+    listed = rules.Rules()
+    listed.differ('text')
+    assert listed.used['text'] == 1
+    with pytest.raises(Mismatch):
+        listed.differ('fetch-value', 'not in the list')
+    short = tmp_path / 'allowed.toml'
+    short.write_text('[[allowed]]\nid = "recent"\nrfc = "2.3.2"\nreason = "x"\n')
+    with pytest.raises(Mismatch):
+        rules.Rules(short).differ('text')
+
+
+def test_a_rule_taken_away_is_missed(bench, tmp_path):
+    """The list is what the harness goes by: without "text" the first human text that differs is a failure."""
+    text = rules.ALLOWED_FILE.read_text().replace('id = "label-case"', 'id = "something-else"')
+    path = tmp_path / 'allowed.toml'
+    path.write_text(text)
+    with relay.Relay(bench.server.port) as plain:
+        judge = judge_before(bench, plain.port, 1, 500, settle=10)
+        judge.rules = judge.compare.rules = rules.Rules(path)
+        try:
+            with pytest.raises(Mismatch) as caught:
+                judge.run()
+            assert caught.value.kind == 'label-case'
+        finally:
+            judge.close()
+
+
+def test_failure_prints_seed_transcript_and_how_to_repeat():
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
+    done = subprocess.run([sys.executable, run, '--fault', 'fetch-twice', '--seed', '5', '--commands', '500',
+                           '--settle', '1', '--shrink', '3'], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'FAILED seed 5' in done.stdout and 'fetch-twice: subject' in done.stdout
+    assert '---- subject s0' in done.stdout and '---- direct s4' in done.stdout
+    assert 'suffice for it' in done.stdout and 'run.py --seed 5' in done.stdout
+
+
+@pytest.mark.skipif(not os.environ.get('IMAPCACHED_BIN'), reason='IMAPCACHED_BIN is not set')
+def test_proxy(tmp_path):
+    """At least 20,000 commands on a CI run; longer by the environment."""
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
+    commands = int(os.environ.get('IMAPCACHED_DIFF_COMMANDS', '20000'))
+    per_run = min(commands, 4000)
+    seed = os.environ.get('IMAPCACHED_DIFF_SEED', '1')
+    subject = os.environ['IMAPCACHED_BIN'] + (' --upstream imap://127.0.0.1:{upstream_port} '
+                                              '--listen 127.0.0.1:{listen_port} --cache {folder}/cache')
+    done = subprocess.run([sys.executable, run, '--subject-cmd', subject, '--seed', seed, '--commands', str(per_run),
+                           '--runs', str(-(-commands // per_run))], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-20000:] + done.stderr
