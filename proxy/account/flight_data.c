@@ -80,7 +80,7 @@ static void resume_inline(struct flight *flight, struct want *want,
 {
     enum status st = PROTOCOL;
     if (item->value.kind != VALUE_NIL && resume_fits(flight, want, item->name, octets.len)) {
-        st = want__stream_append(want, octets);
+        st = want__stream_append(flight->plan, want, octets);
     }
     if (st != OK) {
         plan__fail_want(flight->plan, want, st);
@@ -244,7 +244,7 @@ void flight__on_literal_data(void *arg, struct slice bytes)
     if (stream->want == NULL) {
         return;
     }
-    enum status st = want__stream_append(stream->want, bytes);
+    enum status st = want__stream_append(plan, stream->want, bytes);
     if (st != OK && !stream->is_bound) {
         misread(plan, stream->want);
         stream->want = NULL;

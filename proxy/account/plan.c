@@ -258,8 +258,11 @@ static bool is_whole_of(const struct want *want, const struct fetch_item *item)
 /* Are all octets of a value that is here still readable? */
 static bool is_readable(struct plan *plan, const struct want *want)
 {
-    if (!want->value.is_content || want->spool != NULL || want->value.state != VALUE_HERE) {
+    if (!want->value.is_content || want->value.state != VALUE_HERE) {
         return true;
+    }
+    if (want->writer != NULL || want->spool != NULL) {
+        return want__is_sound(want);
     }
     store_read_begin(plan->env.store);
     enum status st = store_content_check(plan->env.store, &want->value.content);

@@ -17,6 +17,7 @@ enum {
     PLAN_LOSSES_MAX = 4 * PLAN_ATTEMPTS, /* links lost while the command was not their first */
     PLAN_ASKS_MAX = 2,                   /* OKs without data */
     PLAN_LINE_STREAMS = 16,              /* streamed literals of one response line */
+    PLAN_SHUN_STREAMS = 16, /* go to a spool after the store has lost octets of one */
 };
 
 struct flight;
@@ -80,6 +81,7 @@ struct plan {
     /* A link of that route was lost since the last flush: of the commands in flight on it, the first
      * to end is the one to blame. */
     bool has_death[ROUTE_BULK + 1];
+    uint32_t shuns_n; /* streams that are still to be spooled */
     struct buf read_buf; /* plan_read() of a spooled value */
     struct arena scratch;
 };
@@ -101,7 +103,10 @@ void want__set_inline(struct want *want, struct slice token);
 /* A stream of @size octets begins: staged in the store, or spooled when that cannot take it. */
 enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t size,
                                bool is_literal8) MUST_USE;
-enum status want__stream_append(struct want *want, struct slice bytes) MUST_USE;
+enum status want__stream_append(struct plan *plan, struct want *want,
+                                struct slice bytes) MUST_USE;
+/* Nothing of what was appended has been lost. */
+bool want__is_sound(const struct want *want);
 void want__stream_abort(struct want *want);
 /* After the tagged OK: for later sessions. */
 void want__keep(struct plan *plan, struct want *want);

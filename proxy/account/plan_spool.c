@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 
-/* Nobody needs more, and a disk is finite: an upstream that announces it is refused. */
-#define SPOOL_MAX ((uint64_t)4 << 30)
+/* More than anybody needs, and disk and memory are finite. */
+#define SPOOL_FILE_MAX ((uint64_t)4 << 30)
+#define SPOOL_MEMORY_MAX ((uint64_t)64 << 20)
 
 struct spool {
     int fd;
@@ -15,14 +17,26 @@ struct spool {
     uint64_t received;
 };
 
+/* An unlinked file with its room reserved; -1 when that cannot be had. */
+static int open_file(const char *dir, uint64_t size)
+{
+    int fd = dir != NULL ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) != 0 &&
+        errno != EOPNOTSUPP) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 enum status spool__create(const char *dir, uint64_t size, struct spool **out)
 {
-    if (dir == NULL || size > SPOOL_MAX) {
-        return LIMIT;
+    int fd = size <= SPOOL_FILE_MAX ? open_file(dir, size) : -1;
+    if (fd < 0 && size <= SPOOL_MEMORY_MAX) {
+        fd = memfd_create("spool", MFD_CLOEXEC); /* the disk is full: mail is read all the same */
     }
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return IO;
+        return LIMIT;
     }
     struct spool *spool = alloc_zero(sizeof(*spool));
     spool->fd = fd;

@@ -10,7 +10,7 @@ struct spool;
 
 enum { PLAN_SPOOL_READ = 64 * 1024 };
 
-/* LIMIT: no directory, or more than anybody needs; IO. */
+/* In memory when @dir is NULL or has no room, as long as it is not too much; then LIMIT. */
 enum status spool__create(const char *dir, uint64_t size, struct spool **out) MUST_USE;
 enum status spool__append(struct spool *spool, struct slice bytes) MUST_USE;
 uint64_t spool__received(const struct spool *spool);

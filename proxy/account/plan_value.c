@@ -59,7 +59,9 @@ enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t si
     want->check = (struct derive_check){0};
     want->value.is_literal8 = is_literal8;
     enum status st = LIMIT;
-    if (want->is_kept) {
+    if (plan->shuns_n > 0) {
+        plan->shuns_n--;
+    } else if (want->is_kept) {
         st = create_content(plan, want, size, is_literal8, &want->writer);
     }
     if (st == OK) {
@@ -71,15 +73,25 @@ enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t si
     return OK;
 }
 
-enum status want__stream_append(struct want *want, struct slice bytes)
+enum status want__stream_append(struct plan *plan, struct want *want, struct slice bytes)
 {
     if (is_message(want)) {
         derive_check_feed(&want->check, bytes);
     }
-    if (want->writer != NULL) {
-        return store_content_append(want->writer, bytes);
+    if (want->writer == NULL) {
+        return want->spool != NULL ? spool__append(want->spool, bytes) : CANCELED;
     }
-    return want->spool != NULL ? spool__append(want->spool, bytes) : CANCELED;
+    enum status st = store_content_append(want->writer, bytes);
+    if (st == FULL || st == IO || st == CORRUPT) {
+        plan->shuns_n = PLAN_SHUN_STREAMS;
+    }
+    return st;
+}
+
+bool want__is_sound(const struct want *want)
+{
+    /* The writer's failure is sticky. */
+    return want->writer == NULL || store_content_append(want->writer, SLICE("")) == OK;
 }
 
 void want__stream_abort(struct want *want)

@@ -300,8 +300,9 @@ static void dispatch_feed(struct request *request)
     struct feed *feed = request->feed;
     if (feed->state == FEED_LIVE) {
         request__send(request, feed->slot);
-    } else if (feed->state == FEED_WAITING || feed->state == FEED_SYNCING) {
-        wait_for_link(request);
+    } else if (feed->state == FEED_WAITING || feed->state == FEED_SYNCING ||
+               (feed->state == FEED_DOWN && feed->retry_ms <= FEED_RETRY_FIRST_MS)) {
+        wait_for_link(request); /* DOWN: lost just now, the first attempt is about to begin */
     } else {
         fail_later(request, NETWORK);
     }

@@ -106,6 +106,23 @@ static void take_append_end(struct session *session)
     session->input_ops->data_end(session, job);
 }
 
+/* A literal that nobody wants: a synchronising one is not asked for, another is swallowed. */
+static void refuse_literal(struct session *session)
+{
+    if (session->reader.literal.is_sync) {
+        reader_refuse(&session->reader);
+    } else {
+        reader_skip(&session->reader);
+        session->skips_unit = true;
+    }
+}
+
+void input__drop_append(struct session *session)
+{
+    session->append_job = NULL;
+    refuse_literal(session);
+}
+
 static void take_append(struct session *session)
 {
     struct job *job = new_job();
@@ -125,11 +142,8 @@ static void take_append(struct session *session)
     queue(session, job);
     if (st == OK) {
         session->append_job = job; /* the literal waits until the job asks for it */
-    } else if (session->reader.literal.is_sync) {
-        reader_refuse(&session->reader);
     } else {
-        reader_skip(&session->reader);
-        session->skips_unit = true;
+        refuse_literal(session);
     }
 }
 
@@ -156,12 +170,7 @@ static void take_literal(struct session *session)
     job->parsed.info = head.info;
     job->parse_status = st == OK ? LIMIT : st;
     queue(session, job);
-    if (literal->is_sync) {
-        reader_refuse(&session->reader);
-    } else {
-        reader_skip(&session->reader);
-        session->skips_unit = true;
-    }
+    refuse_literal(session);
 }
 
 static void take_limit(struct session *session)

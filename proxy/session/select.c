@@ -1,5 +1,4 @@
 /* SELECT, EXAMINE, CLOSE, UNSELECT. */
-#include "base/alloc.h"
 #include "imap/outcmd.h"
 #include "model/uidset.h"
 #include "session_p.h"
@@ -231,13 +230,6 @@ static void close_done(void *arg, enum status st, const struct response *tagged,
 
 static const struct upcmd_ops close_ops = {.done = close_done};
 
-static bool has_deleted(struct session *session)
-{
-    struct mailbox_counts counts;
-    mailbox_counts(feed_mailbox(session->feed), &counts);
-    return counts.deleted > 0;
-}
-
 static void send_expunge(struct session *session, struct close_work *work)
 {
     struct outcmd cmd;
@@ -258,7 +250,7 @@ static enum step run_close(struct session *session, struct job *job)
 {
     struct close_work *work = job->work;
     bool wants = !session->is_read_only && view_told_uid(session->view) > 0;
-    if (work->session == NULL && wants && has_deleted(session)) {
+    if (work->session == NULL && wants) {
         work->session = session;
         send_expunge(session, work);
         return STEP_WAIT;

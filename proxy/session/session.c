@@ -335,6 +335,9 @@ static bool run_head(struct session *session)
         if (session->input_job == job) {
             session->input_job = NULL;
         }
+        if (session->append_job == job) {
+            input__drop_append(session);
+        }
         if (input__blocks(job)) {
             session->blocks_input = false;
         }

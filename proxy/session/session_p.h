@@ -155,6 +155,8 @@ bool session_is_tls(const struct session *session);
 void input__read(struct session *session);
 /* Lines behind it may not be commands (IDLE, AUTHENTICATE), or must not be read (STARTTLS). */
 bool input__blocks(const struct job *job);
+/* The APPEND whose literal was announced has been answered without it. */
+void input__drop_append(struct session *session);
 
 /* --- update.c --- */
 /* Tell what is pending; expunges only when allowed.  is_uid: the running command is a UID command. */

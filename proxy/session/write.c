@@ -1,0 +1,92 @@
+#include "write_p.h"
+
+#include "base/log.h"
+
+void write_send(struct write *write, enum route route, struct feed *feed, struct outcmd *cmd,
+                const struct upcmd_ops *ops)
+{
+    struct session *session = write->session;
+    buf_init(&write->answer, 64 * 1024);
+    buf_init(&write->told, 64 * 1024);
+    write->is_sent = true;
+    write->is_done = false;
+    write->attempts++;
+    write->request = account_request(session->account, route, feed, 0, cmd, ops, write);
+    outcmd_fini(cmd);
+}
+
+void write_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct write *write = arg;
+    write->request = NULL;
+    write->is_done = true;
+    write->status = st;
+    write->was_sent = was_sent;
+    write->has_answer = tagged != NULL;
+    if (tagged != NULL) {
+        emit_relayed(&write->answer, tagged);
+    }
+    session_wake(write->session);
+}
+
+static void refreshed(void *arg, enum status st)
+{
+    struct write *write = arg;
+    (void)st; /* it is written; a mailbox that cannot be refreshed now will be when it is */
+    write->refresh = NULL;
+    write->is_fresh = true;
+    session_wake(write->session);
+}
+
+bool write_refresh_other(struct write *write, struct slice mailbox)
+{
+    if (write->is_fresh || write->refresh != NULL) {
+        return write->is_fresh;
+    }
+    struct feed *feed = account_find_feed(write->session->account, mailbox);
+    if (feed == NULL) {
+        return true;
+    }
+    write->refresh = feed_refresh(feed, true, refreshed, write);
+    return false;
+}
+
+bool write_is_lost(struct write *write)
+{
+    if (write->has_answer || !write->was_sent) {
+        return false;
+    }
+    LOG(LOG_WARN, "session", "msg=\"outcome of a write unknown\" account=%s command=%s",
+        account_name(write->session->account), write->job->parsed.info->name);
+    session_bye(write->session,
+                "[UNAVAILABLE] The mail server was lost before it confirmed the command");
+    return true;
+}
+
+void write_finish(struct write *write)
+{
+    if (write->has_answer && write->answer.len > 0 && buf_ok(&write->answer)) {
+        job_finish(write->session, write->job, buf_slice(&write->answer));
+    } else {
+        job_finish_status(write->session, write->job, write->status);
+    }
+}
+
+void write_fini(struct write *write)
+{
+    buf_fini(&write->answer);
+    buf_fini(&write->told);
+}
+
+void write_cancel(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    (void)session;
+    if (write->request != NULL) {
+        account_request_cancel(&write->request);
+    }
+    if (write->refresh != NULL) {
+        feed_refresh_cancel(&write->refresh);
+    }
+    write_fini(write);
+}
