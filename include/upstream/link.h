@@ -39,7 +39,8 @@ struct link_env {
 struct link_ops {
     /* Logged in; capabilities known, CONDSTORE/QRESYNC enabled where offered. */
     void (*ready)(void *owner, struct link *link);
-    /* Every untagged response, before the commands see it; never status lines of the login. */
+    /* Every untagged response, before the commands see it; nothing said before ready(), and not
+     * the BYE, which is told by closed(). */
     void (*untagged)(void *owner, struct link *link, const struct response *response);
     /* IDLE was accepted: from now on the server pushes. */
     void (*idling)(void *owner, struct link *link);
@@ -58,7 +59,10 @@ struct upcmd_ops {
     /* A literal is announced: @so_far is the response as the reader has it (reader_unit(): its
      * last hole is this literal, earlier ones were streamed), for respfetch_pending().
      * true: stream it to literal_data/literal_end; untagged() then comes with the rest, the
-     * literal marked as streamed.  false: collected when <= LINK_COLLECT_MAX, else link lost. */
+     * literal marked as streamed.  false: collected when <= LINK_COLLECT_MAX, else link lost.
+     * A response with a streamed literal is shown to its owner and to whoever streamed it, to no
+     * other command: for them it has a hole.  Further literals in it are offered only to the one
+     * who streams. */
     bool (*literal)(void *arg, struct unit so_far, uint64_t size);
     void (*literal_data)(void *arg, struct slice bytes);
     void (*literal_end)(void *arg);
@@ -66,7 +70,7 @@ struct upcmd_ops {
      * link_stream_write(); called again whenever there is room for more. */
     void (*want_data)(void *arg, struct upcmd *cmd);
     /* Exactly once.  OK/DENIED/PROTOCOL (BAD) with the tagged response; NETWORK, TIMEOUT, END,
-     * CANCELED without.  was_sent: the whole command including literals left for the server, so
+     * PROTOCOL (lost for that), CANCELED without; SYNTAX without, when outcmd_ok() was false.  was_sent: the whole command including literals left for the server, so
      * that without a tagged reply its outcome is unknown. */
     void (*done)(void *arg, enum status st, const struct response *tagged, bool was_sent);
 };
@@ -83,7 +87,8 @@ enum upcmd_flags {
 
 struct link *link_create(const struct link_env *env, const struct link_login *login,
                          const struct link_ops *ops, void *owner);
-/* Abort or say LOGOUT first (polite); commands complete with CANCELED, closed() is not called. */
+/* Abort or say LOGOUT first (polite); commands complete with CANCELED before this returns, closed()
+ * is not called, and nothing is called afterwards.  May be called in any callback. */
 void link_close(struct link **link, bool polite);
 
 bool link_is_ready(const struct link *link);
