@@ -68,7 +68,7 @@ enum capability {
 #define CAPABILITY_ENUM(id, text, offer) CAP_##id,
     CAPABILITIES(CAPABILITY_ENUM)
 #undef CAPABILITY_ENUM
-    CAP_N
+        CAP_N
 };
 
 enum capability_offer {

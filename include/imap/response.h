@@ -67,7 +67,7 @@ enum response_code {
 #define RESPONSE_CODE_ENUM(id, name) CODE_##id,
     RESPONSE_CODES(RESPONSE_CODE_ENUM)
 #undef RESPONSE_CODE_ENUM
-    CODE_N
+        CODE_N
 };
 
 struct response {

@@ -277,8 +277,8 @@ struct slice lexer_list_mailbox(struct lexer *lx, struct arena *arena)
 struct slice lexer_set_text(struct lexer *lx)
 {
     const char *from = lx->at;
-    while (lx->at < lx->end && (lexer__is(*lx->at, CHAR_DIGIT) || strchr(",:*$", *lx->at) != NULL) &&
-           *lx->at != '\0') {
+    while (lx->at < lx->end &&
+           (lexer__is(*lx->at, CHAR_DIGIT) || strchr(",:*$", *lx->at) != NULL) && *lx->at != '\0') {
         lx->at++;
     }
     if (lx->at == from) {

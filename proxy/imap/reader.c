@@ -20,9 +20,9 @@ enum state { IN_LINE, ANNOUNCED, COLLECT, STREAM, SKIP, DONE, OVER };
 
 enum {
     LITERAL_DIGITS_MAX = 20,
-    TAIL_BYTES = 64,          /* kept of a swallowed line: more than the longest literal header */
-    TAIL_TRIM_BYTES = 4096,   /* trimmed to TAIL_BYTES when longer */
-    HEADER_ROOM_BYTES = 2     /* the CRLF we add after a literal header */
+    TAIL_BYTES = 64,        /* kept of a swallowed line: more than the longest literal header */
+    TAIL_TRIM_BYTES = 4096, /* trimmed to TAIL_BYTES when longer */
+    HEADER_ROOM_BYTES = 2   /* the CRLF we add after a literal header */
 };
 
 /* Not an event: go on with the next state. */
@@ -74,9 +74,8 @@ struct unit reader_unit(const struct reader *reader)
     if (reader->is_swallowing) {
         return unit_of((struct slice){"", 0});
     }
-    return (struct unit){.text = buf_slice(&reader->text),
-                         .holes = reader->holes,
-                         .holes_n = reader->holes_n};
+    return (struct unit){
+        .text = buf_slice(&reader->text), .holes = reader->holes, .holes_n = reader->holes_n};
 }
 
 bool reader_is_idle(const struct reader *reader)
@@ -91,8 +90,7 @@ static void add_hole(struct reader *reader)
         reader->holes_cap = reader->holes_cap > 0 ? reader->holes_cap * 2 : 4;
         reader->holes = alloc_resize(reader->holes, reader->holes_cap, sizeof(*reader->holes));
     }
-    reader->holes[reader->holes_n++] =
-        (struct unit_hole){reader->text.len, reader->literal.size};
+    reader->holes[reader->holes_n++] = (struct unit_hole){reader->text.len, reader->literal.size};
 }
 
 static enum reader_event over(struct reader *reader, enum reader_limit limit)
@@ -411,8 +409,8 @@ void reader_refuse(struct reader *reader)
 static void start_swallowing(struct reader *reader)
 {
     enum reader_limit limit = reader->limit;
-    bool is_at_literal = limit == READER_LIMIT_LITERALS ||
-                         (limit == READER_LIMIT_UNIT && reader->literal_left > 0);
+    bool is_at_literal =
+        limit == READER_LIMIT_LITERALS || (limit == READER_LIMIT_UNIT && reader->literal_left > 0);
     reader->is_text = is_text_line(reader);
     reader->is_swallowing = true;
     reader->limit = READER_LIMIT_NONE;

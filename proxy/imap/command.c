@@ -1,0 +1,83 @@
+#include "imap/command.h"
+
+#define NOT_AUTH COMMAND_STATE_NOT_AUTHENTICATED
+#define AUTH (COMMAND_STATE_AUTHENTICATED | COMMAND_STATE_SELECTED)
+#define SELECTED COMMAND_STATE_SELECTED
+#define ANY (NOT_AUTH | AUTH)
+
+#define SEQ COMMAND_USES_SEQ
+#define BREAKS COMMAND_BREAKS_SEQ
+#define BOX COMMAND_BREAKS_MAILBOX
+#define WRITES COMMAND_WRITES
+#define UID COMMAND_UID_FORM
+#define RW COMMAND_NEEDS_RW
+#define LISTS (COMMAND_WRITES | COMMAND_CHANGES_LIST)
+
+/* Which commands use or break message numbers: RFC 3501 5.5 and 7.4.1, as Dovecot's table has it
+ * (protocol.md T18).  EXPUNGE may be told during any "UID" command, NOOP, CHECK, IDLE, APPEND,
+ * COPY, MOVE; never during FETCH, STORE, SEARCH, SORT, THREAD. */
+static const struct command_info table[] = {
+    {"CAPABILITY", CMD_CAPABILITY, ANY, 0, "3501 6.1.1"},
+    {"NOOP", CMD_NOOP, ANY, BREAKS, "3501 6.1.2"},
+    {"LOGOUT", CMD_LOGOUT, ANY, BOX, "3501 6.1.3"},
+    {"ID", CMD_ID, ANY, 0, "2971 3.1"},
+    {"STARTTLS", CMD_STARTTLS, NOT_AUTH, 0, "3501 6.2.1"},
+    {"AUTHENTICATE", CMD_AUTHENTICATE, NOT_AUTH, 0, "3501 6.2.2"},
+    {"LOGIN", CMD_LOGIN, NOT_AUTH, 0, "3501 6.2.3"},
+    {"COMPRESS", CMD_COMPRESS, AUTH, 0, "4978 3"},
+    {"ENABLE", CMD_ENABLE, AUTH, 0, "5161 3.1"},
+    {"SELECT", CMD_SELECT, AUTH, BOX, "3501 6.3.1"},
+    {"EXAMINE", CMD_EXAMINE, AUTH, BOX, "3501 6.3.2"},
+    {"CREATE", CMD_CREATE, AUTH, LISTS, "3501 6.3.3"},
+    {"DELETE", CMD_DELETE, AUTH, LISTS | BOX, "3501 6.3.4"},
+    {"RENAME", CMD_RENAME, AUTH, LISTS, "3501 6.3.5"},
+    {"SUBSCRIBE", CMD_SUBSCRIBE, AUTH, LISTS, "3501 6.3.6"},
+    {"UNSUBSCRIBE", CMD_UNSUBSCRIBE, AUTH, LISTS, "3501 6.3.7"},
+    {"LIST", CMD_LIST, AUTH, 0, "5258 3"},
+    {"LSUB", CMD_LSUB, AUTH, 0, "3501 6.3.9"},
+    {"XLIST", CMD_XLIST, AUTH, 0, "none (Google)"},
+    {"NAMESPACE", CMD_NAMESPACE, AUTH, 0, "2342 5"},
+    {"STATUS", CMD_STATUS, AUTH, 0, "3501 6.3.10"},
+    {"APPEND", CMD_APPEND, AUTH, WRITES | BREAKS | COMMAND_STREAMS, "3501 6.3.11"},
+    {"IDLE", CMD_IDLE, AUTH, BREAKS, "2177 3"},
+    {"GETQUOTA", CMD_GETQUOTA, AUTH, 0, "9208 4.2"},
+    {"GETQUOTAROOT", CMD_GETQUOTAROOT, AUTH, 0, "9208 4.3"},
+    {"SETQUOTA", CMD_SETQUOTA, AUTH, WRITES, "9208 4.1"},
+    {"GETACL", CMD_GETACL, AUTH, 0, "4314 3.3"},
+    {"SETACL", CMD_SETACL, AUTH, WRITES, "4314 3.1"},
+    {"DELETEACL", CMD_DELETEACL, AUTH, WRITES, "4314 3.2"},
+    {"LISTRIGHTS", CMD_LISTRIGHTS, AUTH, 0, "4314 3.4"},
+    {"MYRIGHTS", CMD_MYRIGHTS, AUTH, 0, "4314 3.5"},
+    {"GETMETADATA", CMD_GETMETADATA, AUTH, 0, "5464 4.2"},
+    {"SETMETADATA", CMD_SETMETADATA, AUTH, WRITES, "5464 4.3"},
+    {"CHECK", CMD_CHECK, SELECTED, BREAKS, "3501 6.4.1"},
+    {"CLOSE", CMD_CLOSE, SELECTED, BOX | WRITES, "3501 6.4.2"},
+    {"UNSELECT", CMD_UNSELECT, SELECTED, BOX, "3691 2"},
+    {"EXPUNGE", CMD_EXPUNGE, SELECTED, WRITES | BREAKS | RW, "3501 6.4.3"},
+    {"EXPUNGE", CMD_EXPUNGE, SELECTED, WRITES | BREAKS | RW | UID, "4315 2.1"},
+    {"SEARCH", CMD_SEARCH, SELECTED, SEQ, "3501 6.4.4"},
+    {"SEARCH", CMD_SEARCH, SELECTED, BREAKS | UID, "3501 6.4.8"},
+    {"SORT", CMD_SORT, SELECTED, SEQ, "5256 3"},
+    {"SORT", CMD_SORT, SELECTED, BREAKS | UID, "5256 3"},
+    {"THREAD", CMD_THREAD, SELECTED, SEQ, "5256 3"},
+    {"THREAD", CMD_THREAD, SELECTED, BREAKS | UID, "5256 3"},
+    {"FETCH", CMD_FETCH, SELECTED, SEQ, "3501 6.4.5"},
+    {"FETCH", CMD_FETCH, SELECTED, BREAKS | UID, "3501 6.4.8"},
+    {"STORE", CMD_STORE, SELECTED, SEQ | WRITES | RW, "3501 6.4.6"},
+    {"STORE", CMD_STORE, SELECTED, BREAKS | WRITES | RW | UID, "3501 6.4.8"},
+    {"COPY", CMD_COPY, SELECTED, SEQ | BREAKS | WRITES, "3501 6.4.7"},
+    {"COPY", CMD_COPY, SELECTED, BREAKS | WRITES | UID, "3501 6.4.8"},
+    {"MOVE", CMD_MOVE, SELECTED, SEQ | BREAKS | WRITES | RW, "6851 3.1"},
+    {"MOVE", CMD_MOVE, SELECTED, BREAKS | WRITES | RW | UID, "6851 3.2"},
+};
+
+const struct command_info *command_find(struct slice name, bool is_uid)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        bool row_is_uid = (table[i].flags & UID) != 0;
+        if (row_is_uid == is_uid && slice_eq_nocase(name, slice_str(table[i].name))) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}

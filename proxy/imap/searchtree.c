@@ -1,0 +1,235 @@
+#include "imap/searchtree.h"
+
+#include "imap/date.h"
+#include "searchkey_p.h"
+
+/* Parsing.  Writing and walking are in searchwrite.c. */
+
+struct parse {
+    struct lexer *lx;
+    struct arena *arena;
+    size_t nodes;
+};
+
+static struct search_node *new_node(struct parse *p, enum search_key key)
+{
+    if (++p->nodes > SEARCH_NODES_MAX) {
+        lexer_fail(p->lx, LIMIT);
+        return NULL;
+    }
+    struct search_node *node = arena_alloc(p->arena, sizeof(*node));
+    if (node == NULL) {
+        lexer_fail(p->lx, LIMIT);
+        return NULL;
+    }
+    node->key = key;
+    node->classes = searchkey__classes(key);
+    return node;
+}
+
+static struct slice take_text(struct parse *p, struct search_node *node)
+{
+    struct slice text = lexer_astring(p->lx, p->arena);
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] > 127) {
+            node->classes |= SEARCH_USES_8BIT;
+        }
+    }
+    return text;
+}
+
+static void take_date(struct parse *p, struct search_node *node)
+{
+    char canonical[DATE_TEXT_MAX + 1];
+    struct slice text = lexer_astring(p->lx, p->arena);
+    if (!lexer_ok(p->lx) || !date_check(text, canonical)) {
+        lexer_fail(p->lx, SYNTAX);
+        return;
+    }
+    node->text = arena_copy(p->arena, slice_str(canonical));
+    if (node->text.data == NULL) {
+        lexer_fail(p->lx, LIMIT);
+    }
+}
+
+/* RFC 7162 3.1.5: "If the server doesn't store internally separate mod-sequences for different
+ * metadata items, it MUST ignore <entry-name> and <entry-type-req>."  So do we: ours are the
+ * upstream's, one for each message. */
+static void take_modseq(struct parse *p, struct search_node *node)
+{
+    if (lexer_peek(p->lx) == '"') {
+        (void)lexer_string(p->lx, p->arena);
+        lexer_sp(p->lx);
+        if (!lexer_take_word(p->lx, "all") && !lexer_take_word(p->lx, "priv") &&
+            !lexer_take_word(p->lx, "shared")) {
+            lexer_fail(p->lx, SYNTAX);
+        }
+        lexer_sp(p->lx);
+    }
+    node->number = lexer_number64(p->lx);
+}
+
+static void take_set(struct parse *p, struct search_node *node)
+{
+    enum status st = seqset_parse(p->lx, p->arena, &node->set);
+    if (st != OK) {
+        lexer_fail(p->lx, st);
+    }
+    if (node->set.is_saved) {
+        node->classes |= SEARCH_USES_SAVED;
+    }
+}
+
+static void take_args(struct parse *p, const struct searchkey_row *row, struct search_node *node)
+{
+    if (row->args != SEARCHKEY_NONE) {
+        lexer_sp(p->lx);
+    }
+    switch (row->args) {
+    case SEARCHKEY_NONE:
+        node->flag = row->flag;
+        break;
+    case SEARCHKEY_TEXT:
+        node->text = take_text(p, node);
+        break;
+    case SEARCHKEY_HEADER:
+        node->field = take_text(p, node);
+        lexer_sp(p->lx);
+        node->text = take_text(p, node);
+        break;
+    case SEARCHKEY_ATOM:
+        node->text = lexer_atom(p->lx);
+        break;
+    case SEARCHKEY_DATE:
+        take_date(p, node);
+        break;
+    case SEARCHKEY_NUMBER:
+        node->number = lexer_number64(p->lx);
+        break;
+    case SEARCHKEY_MODSEQ:
+        take_modseq(p, node);
+        break;
+    case SEARCHKEY_SET:
+        take_set(p, node);
+        break;
+    }
+}
+
+/* NOT around @child. */
+static struct search_node *negate(struct parse *p, struct search_node *child)
+{
+    struct search_node *node = new_node(p, SEARCH_NOT);
+    if (node != NULL && child != NULL) {
+        node->child = child;
+        node->classes = child->classes;
+    }
+    return node;
+}
+
+static struct search_node *take_key(struct parse *p, size_t depth);
+
+/* Keys up to ")" or the end, under an AND. */
+static struct search_node *take_and(struct parse *p, size_t depth, bool is_list)
+{
+    struct search_node *node = new_node(p, SEARCH_AND);
+    struct search_node **tail = node != NULL ? &node->child : NULL;
+    bool more = node != NULL;
+    while (more) {
+        struct search_node *child = take_key(p, depth);
+        if (child == NULL || !lexer_ok(p->lx)) {
+            return NULL;
+        }
+        *tail = child;
+        tail = &child->next;
+        node->classes |= child->classes;
+        if (is_list) {
+            more = lexer_list_more(p->lx);
+        } else {
+            more = !lexer_at_end(p->lx);
+            if (more) {
+                lexer_sp(p->lx);
+            }
+        }
+    }
+    return node;
+}
+
+static struct search_node *take_list(struct parse *p, size_t depth)
+{
+    lexer_expect(p->lx, '(');
+    struct search_node *node = take_and(p, depth, true);
+    lexer_expect(p->lx, ')');
+    return node;
+}
+
+static struct search_node *take_or(struct parse *p, size_t depth)
+{
+    lexer_sp(p->lx);
+    struct search_node *left = take_key(p, depth);
+    lexer_sp(p->lx);
+    struct search_node *right = take_key(p, depth);
+    struct search_node *node = lexer_ok(p->lx) ? new_node(p, SEARCH_OR) : NULL;
+    if (node != NULL && left != NULL && right != NULL) {
+        node->child = left;
+        left->next = right;
+        node->classes = left->classes | right->classes;
+    }
+    return node;
+}
+
+static struct search_node *take_bare_set(struct parse *p)
+{
+    struct search_node *node = new_node(p, SEARCH_SEQ);
+    if (node != NULL) {
+        take_set(p, node);
+    }
+    return node;
+}
+
+static struct search_node *take_word(struct parse *p, size_t depth)
+{
+    if (lexer_take_word(p->lx, "NOT")) {
+        lexer_sp(p->lx);
+        return negate(p, take_key(p, depth));
+    }
+    if (lexer_take_word(p->lx, "OR")) {
+        return take_or(p, depth);
+    }
+    const struct searchkey_row *row = searchkey__find(lexer_atom(p->lx));
+    if (row == NULL) {
+        lexer_fail(p->lx, SYNTAX);
+        return NULL;
+    }
+    struct search_node *node = new_node(p, row->key);
+    if (node == NULL) {
+        return NULL;
+    }
+    take_args(p, row, node);
+    return row->is_negated ? negate(p, node) : node;
+}
+
+static struct search_node *take_key(struct parse *p, size_t depth)
+{
+    char c = lexer_peek(p->lx);
+    struct search_node *node;
+    if (depth == SEARCH_DEPTH_MAX) {
+        lexer_fail(p->lx, LIMIT);
+        return NULL;
+    }
+    if (c == '(') {
+        node = take_list(p, depth + 1);
+    } else if ((c >= '0' && c <= '9') || c == '*' || c == '$') {
+        node = take_bare_set(p);
+    } else {
+        node = take_word(p, depth + 1);
+    }
+    return lexer_ok(p->lx) ? node : NULL;
+}
+
+enum status search_parse(struct lexer *lx, struct arena *arena, struct search_node **root_out)
+{
+    struct parse p = {.lx = lx, .arena = arena};
+    *root_out = take_and(&p, 0, false);
+    TRY(lexer_status(lx));
+    return *root_out != NULL ? OK : SYNTAX;
+}

@@ -1,0 +1,169 @@
+#include "searchkey_p.h"
+
+/* Writing a tree for an upstream, and walking it.  Depth is bounded by the parser. */
+
+struct writer {
+    struct outcmd *out;
+    search_resolve_fn resolve;
+    void *arg;
+};
+
+/* RFC 3501 has no key for "nothing"; an empty set cannot be written. */
+static const char nothing[] = "NOT ALL";
+
+static enum status write_set(const struct writer *w, const struct search_node *leaf)
+{
+    if (w->resolve == NULL) {
+        return PROTOCOL;
+    }
+    struct ranges set;
+    ranges_init(&set, 0);
+    enum status st = w->resolve(w->arg, leaf, &set);
+    if (st == OK && ranges_empty(&set)) {
+        outcmd_str(w->out, nothing);
+    } else if (st == OK) {
+        outcmd_str(w->out, "UID ");
+        outcmd_ranges(w->out, &set);
+    }
+    ranges_fini(&set);
+    return st;
+}
+
+static enum status write_leaf(const struct writer *w, const struct search_node *leaf)
+{
+    const struct searchkey_row *row = searchkey__row(leaf);
+    if (leaf->key == SEARCH_SEQ || leaf->key == SEARCH_UID) {
+        return write_set(w, leaf);
+    }
+    if (row == NULL) {
+        return PROTOCOL;
+    }
+    outcmd_str(w->out, row->name);
+    switch (row->args) {
+    case SEARCHKEY_HEADER:
+        outcmd_str(w->out, " ");
+        outcmd_string(w->out, leaf->field);
+        outcmd_str(w->out, " ");
+        outcmd_string(w->out, leaf->text);
+        break;
+    case SEARCHKEY_TEXT:
+        outcmd_str(w->out, " ");
+        outcmd_string(w->out, leaf->text);
+        break;
+    case SEARCHKEY_ATOM:
+    case SEARCHKEY_DATE:
+        outcmd_str(w->out, " ");
+        outcmd_token(w->out, leaf->text);
+        break;
+    case SEARCHKEY_NUMBER:
+    case SEARCHKEY_MODSEQ:
+        outcmd_str(w->out, " ");
+        outcmd_u64(w->out, leaf->number);
+        break;
+    case SEARCHKEY_NONE:
+    case SEARCHKEY_SET:
+        break;
+    }
+    return OK;
+}
+
+static enum status write_key(const struct writer *w, const struct search_node *node);
+
+static enum status write_children(const struct writer *w, const struct search_node *node)
+{
+    for (const struct search_node *child = node->child; child != NULL; child = child->next) {
+        TRY(write_key(w, child));
+        if (child->next != NULL) {
+            outcmd_str(w->out, " ");
+        }
+    }
+    return OK;
+}
+
+/* One search-key: an AND of several goes into parentheses. */
+static enum status write_key(const struct writer *w, const struct search_node *node)
+{
+    if (node->key == SEARCH_AND) {
+        if (node->child != NULL && node->child->next == NULL) {
+            return write_key(w, node->child);
+        }
+        outcmd_str(w->out, "(");
+        TRY(write_children(w, node));
+        outcmd_str(w->out, ")");
+        return OK;
+    }
+    if (node->key == SEARCH_OR) {
+        outcmd_str(w->out, "OR ");
+        return write_children(w, node);
+    }
+    if (node->key == SEARCH_NOT) {
+        if (node->child->key == SEARCH_FLAG || node->child->key == SEARCH_KEYWORD) {
+            outcmd_str(w->out, "UN"); /* UNSEEN, UNKEYWORD */
+            return write_leaf(w, node->child);
+        }
+        outcmd_str(w->out, "NOT ");
+        return write_key(w, node->child);
+    }
+    return write_leaf(w, node);
+}
+
+enum status search_write(const struct search_node *node, search_resolve_fn resolve, void *arg,
+                         struct outcmd *out)
+{
+    struct writer w = {out, resolve, arg};
+    return node->key == SEARCH_AND ? write_children(&w, node) : write_key(&w, node);
+}
+
+enum status search_canonical(const struct search_node *node, struct buf *out)
+{
+    struct outcmd text;
+    outcmd_init(&text);
+    struct writer w = {&text, NULL, NULL};
+    enum status st = write_key(&w, node);
+    if (st == OK && !outcmd_ok(&text)) {
+        st = LIMIT;
+    }
+    if (st == OK) {
+        outcmd_inline(&text, out);
+    }
+    outcmd_fini(&text);
+    return st;
+}
+
+static bool match_all(const struct search_node *child,
+                      bool (*leaf)(void *arg, const struct search_node *leaf), void *arg)
+{
+    for (; child != NULL; child = child->next) {
+        if (!search_match(child, leaf, arg)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool search_match(const struct search_node *node,
+                  bool (*leaf)(void *arg, const struct search_node *leaf), void *arg)
+{
+    if (node->key == SEARCH_AND) {
+        return match_all(node->child, leaf, arg);
+    }
+    if (node->key == SEARCH_OR) {
+        return search_match(node->child, leaf, arg) || search_match(node->child->next, leaf, arg);
+    }
+    if (node->key == SEARCH_NOT) {
+        return !search_match(node->child, leaf, arg);
+    }
+    return node->key == SEARCH_ALL || leaf(arg, node);
+}
+
+void search_visit(const struct search_node *node,
+                  void (*visit)(void *arg, const struct search_node *leaf), void *arg)
+{
+    if (node->key != SEARCH_AND && node->key != SEARCH_OR && node->key != SEARCH_NOT) {
+        visit(arg, node);
+        return;
+    }
+    for (const struct search_node *child = node->child; child != NULL; child = child->next) {
+        search_visit(child, visit, arg);
+    }
+}
