@@ -67,7 +67,7 @@ void lookup_to(struct lookup *lookup, uint32_t uid);
 /* Item number @index of the list; false (LOOKUP_NONE) when the upstream must be asked.  Items of the
  * model (FETCH_IS_MODEL) and those that may not be kept are never found. */
 bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out);
-/* Octets of a LOOKUP_BYTES or LOOKUP_CONTENT value, as plan_read(): @offset counts from the value's
+/* Octets of a value, as plan_read(): @offset counts from the value's
  * own first octet.  A CONTENT value may be kept over turns and read again in a later bracket (also
  * with another lookup of the same store); NOT_FOUND then says that it has been evicted meanwhile:
  * ask the plan for the rest. */

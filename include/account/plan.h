@@ -30,7 +30,9 @@ enum value_state {
     VALUE_HERE,
     VALUE_ABSENT, /* the upstream said OK and gave none (twice, unless the message has gone), or
                      gave filler for a message expunged meanwhile */
-    VALUE_FAILED, /* link lost twice, refused, or no longer readable; see why */
+    VALUE_FAILED, /* link lost twice (NETWORK ...), refused (DENIED, PROTOCOL), the rest did not fit
+                     (PROTOCOL, STALE); FULL, IO, CORRUPT: the store lost it while it arrived, the
+                     rest may be asked for as after NOT_FOUND of plan_read() */
 };
 
 struct value {
@@ -72,7 +74,7 @@ struct plan_env {
     struct stats *stats; /* may be NULL */
     uint64_t mailbox_id; /* mailbox_store_id() */
     /* Where octets go that the store cannot take (too large, full): an unlinked file here, kept
-     * while somebody holds the value.  NULL: such values fail. */
+     * while somebody holds the value.  NULL, or no room: memory, up to 64 MiB each. */
     const char *spool_dir;
     const struct plan_ops *ops;
     void *arg;

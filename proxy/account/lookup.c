@@ -342,7 +342,7 @@ enum status lookup_read(struct lookup *lookup, const struct lookup_value *value,
     if (offset >= value->size) {
         return END;
     }
-    if (value->kind == LOOKUP_BYTES) {
+    if (value->kind != LOOKUP_CONTENT) {
         *out = slice_sub(value->bytes, (size_t)offset, max);
         return OK;
     }
