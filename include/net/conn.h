@@ -78,7 +78,8 @@ void conn_close(struct conn **conn, enum conn_close how);
 void conn_set_handler(struct conn *conn, conn_fn *fn, void *arg);
 
 /* --- input --- */
-/* First contiguous bytes not consumed; valid until conn_consume() or the end of the callback. */
+/* First contiguous bytes not consumed; valid until conn_consume() or the end of the callback, even
+ * if it closes. */
 struct slice conn_input(const struct conn *conn);
 /* All bytes not consumed (conn_input() may be less). */
 size_t conn_input_bytes(const struct conn *conn);

@@ -107,6 +107,22 @@ void conn__tell(struct conn *c)
     }
 }
 
+/* Give back all but the input and the facts; the state says already that nothing goes on. */
+static void release(struct conn *c)
+{
+    timeout_stop(&c->deadline);
+    evloop_cancel(c->loop, &c->flush);
+    iobuf_clear(&c->out);
+    conn__upgrade_free(c);
+    conn__dial_free(c);
+    conn__update(c);
+    int fd = c->stream.fd;
+    stream__fini(&c->stream);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 void conn__fail(struct conn *c, const struct fail *fail)
 {
     if (c->fn == NULL) {
@@ -120,17 +136,7 @@ void conn__fail(struct conn *c, const struct fail *fail)
     }
     c->due |= DUE_FAILED;
     c->due = (uint8_t)(c->due & ~(DUE_DRAINED | DUE_TIMEOUT));
-    timeout_stop(&c->deadline);
-    evloop_cancel(c->loop, &c->flush);
-    iobuf_clear(&c->out);
-    conn__upgrade_free(c);
-    conn__dial_free(c);
-    conn__update(c);
-    int fd = c->stream.fd;
-    stream__fini(&c->stream);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
+    release(c);
 }
 
 /* --- events --- */
@@ -305,6 +311,7 @@ struct conn *conn_accept(struct evloop *loop, int fd, const struct conn_accept_o
 static void conn_free(void *arg)
 {
     struct conn *c = arg;
+    iobuf_clear(&c->in); /* not sooner: the owner may have closed while it looks at its input */
     alloc_free(c->host);
     alloc_free(c->name);
     alloc_free(c->fail);
@@ -323,19 +330,8 @@ void conn__destroy(struct conn *c)
     }
     c->fn = NULL;
     c->due = 0;
-    conn__update(c);
     evloop_cancel(c->loop, &c->step);
-    evloop_cancel(c->loop, &c->flush);
-    timeout_stop(&c->deadline);
-    iobuf_clear(&c->in);
-    iobuf_clear(&c->out);
-    conn__upgrade_free(c);
-    conn__dial_free(c);
-    int fd = c->stream.fd;
-    stream__fini(&c->stream);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
+    release(c);
     evloop_reap(c->loop, c, conn_free);
 }
 
@@ -358,7 +354,6 @@ void conn_close(struct conn **conn, enum conn_close how)
     c->fn = NULL;
     c->due = 0;
     timeout_start(c->loop, &c->deadline, CLOSE_MS);
-    iobuf_clear(&c->in);
     if (c->state == CONN_OPEN) {
         evloop_defer(c->loop, &c->flush, EVLOOP_LATE);
     }

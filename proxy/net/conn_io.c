@@ -14,7 +14,7 @@ enum {
     LINGER_BYTES = 1024 * 1024,
 };
 
-static int8_t wait_of(enum stream_result result)
+static int wait_of(enum stream_result result)
 {
     return result == STREAM_WANT_READ ? EV_READ : result == STREAM_WANT_WRITE ? EV_WRITE : 0;
 }

@@ -49,8 +49,8 @@ struct conn {
     struct stream stream;
     enum conn_state state;
     uint8_t due;
-    int8_t read_wait;  /* EV_READ or EV_WRITE that the last try waits for; 0: not known to wait */
-    int8_t write_wait; /* the same; in a handshake read_wait alone counts */
+    int read_wait;  /* EV_READ or EV_WRITE that the last try waits for; 0: not known to wait */
+    int write_wait; /* the same; in a handshake read_wait alone counts */
     bool is_paused;
     bool is_ended;       /* the peer's end was read */
     bool has_asked_room; /* and there was none: DRAINED is owed */

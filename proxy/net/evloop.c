@@ -273,6 +273,7 @@ void evloop_destroy(struct evloop **loop_p)
         return;
     }
     *loop_p = NULL;
+    atomic_store(&loop->owner, pthread_self());
     conn__end_closing(loop);
     reap_all(loop);
     timeout__table_destroy(&loop->timeouts);

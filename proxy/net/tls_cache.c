@@ -24,7 +24,9 @@ static void drop_oldest(struct tls_peer *peer)
 {
     SSL_SESSION_free(peer->tickets[0]);
     peer->n--;
-    memmove(peer->tickets, peer->tickets + 1, (size_t)peer->n * sizeof(*peer->tickets));
+    for (int i = 0; i < peer->n; i++) {
+        peer->tickets[i] = peer->tickets[i + 1];
+    }
 }
 
 static struct tls_peer *find(struct tls_cache *cache, const char *key)

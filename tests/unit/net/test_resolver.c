@@ -2,6 +2,69 @@
 
 #include "net_fixture.h"
 
+/* --- a name server of our own --- */
+
+struct name_server {
+    int fd;
+    char where[32];
+    unsigned asked_n;
+};
+
+static void name_server_start(struct name_server *ns, struct world *w)
+{
+    struct netaddr addr;
+    char text[NETADDR_TEXT_MAX];
+    assert_true(netaddr_parse("127.0.0.1:0", &addr));
+    ns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(ns->fd, &addr.sa, addr.len), 0);
+    assert_int_equal(getsockname(ns->fd, &addr.sa, &addr.len), 0);
+    (void)snprintf(ns->where, sizeof(ns->where), "%s", netaddr_format(&addr, text));
+    assert_int_equal(resolver_set_servers(w->resolver, ns->where), OK);
+    ns->asked_n = 0;
+}
+
+static size_t put_record(unsigned char *at, unsigned char last_octet)
+{
+    const unsigned char record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last_octet};
+    memcpy(at, record, sizeof(record));
+    return sizeof(record);
+}
+
+/* "two.*" is 127.0.0.2 and 127.0.0.1, "silent.*" gets no answer, anything else does not exist. */
+static void name_server_serve(struct name_server *ns)
+{
+    unsigned char msg[512];
+    struct sockaddr_in from;
+    socklen_t from_len = sizeof(from);
+    ssize_t n;
+    while ((n = recvfrom(ns->fd, msg, 300, 0, (struct sockaddr *)&from, &from_len)) > 20) {
+        ns->asked_n++;
+        size_t end = 12;
+        while (msg[end] != 0) {
+            end += msg[end] + 1U;
+        }
+        bool is_a = msg[end + 2] == 1;
+        end += 5;
+        if (memcmp(msg + 13, "silent", 6) == 0) {
+            continue;
+        }
+        bool is_two = memcmp(msg + 13, "two", 3) == 0;
+        memset(msg + 6, 0, 6); /* no records but the question */
+        msg[2] = 0x81;
+        msg[3] = is_two ? 0x80 : 0x83;
+        if (is_two && is_a) {
+            msg[7] = 2;
+            end += put_record(msg + end, 2);
+            end += put_record(msg + end, 1);
+        }
+        (void)sendto(ns->fd, msg, end, 0, (struct sockaddr *)&from, from_len);
+    }
+}
+
+#define WAIT_SERVING(w, ns, condition) WAIT(w, (name_server_serve(ns), (condition)))
+
+/* --- resolving --- */
+
 struct answer {
     int n;
     struct lookup_result result;
@@ -203,6 +266,8 @@ static void closing_while_resolving_or_connecting_ends_it(void **state)
 {
     (void)state;
     struct world *w = world_create();
+    struct name_server ns; /* never answers */
+    name_server_start(&ns, w);
     struct side *sides[4];
     sides[0] = dial(w, "host.invalid", 143, 0, 0);
     sides[1] = dial(w, "localhost", w->port, 0, 0);
@@ -220,68 +285,8 @@ static void closing_while_resolving_or_connecting_ends_it(void **state)
         side_destroy(sides[i]);
     }
     world_destroy(w);
+    assert_int_equal(close(ns.fd), 0);
 }
-
-/* --- a name server of our own --- */
-
-struct name_server {
-    int fd;
-    char where[32];
-    unsigned asked_n;
-};
-
-static void name_server_start(struct name_server *ns, struct world *w)
-{
-    struct netaddr addr;
-    char text[NETADDR_TEXT_MAX];
-    assert_true(netaddr_parse("127.0.0.1:0", &addr));
-    ns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(ns->fd, &addr.sa, addr.len), 0);
-    assert_int_equal(getsockname(ns->fd, &addr.sa, &addr.len), 0);
-    (void)snprintf(ns->where, sizeof(ns->where), "%s", netaddr_format(&addr, text));
-    assert_int_equal(resolver_set_servers(w->resolver, ns->where), OK);
-    ns->asked_n = 0;
-}
-
-static size_t put_record(unsigned char *at, unsigned char last_octet)
-{
-    const unsigned char record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last_octet};
-    memcpy(at, record, sizeof(record));
-    return sizeof(record);
-}
-
-/* "two.*" is 127.0.0.2 and 127.0.0.1, "silent.*" gets no answer, anything else does not exist. */
-static void name_server_serve(struct name_server *ns)
-{
-    unsigned char msg[512];
-    struct sockaddr_in from;
-    socklen_t from_len = sizeof(from);
-    ssize_t n;
-    while ((n = recvfrom(ns->fd, msg, 300, 0, (struct sockaddr *)&from, &from_len)) > 20) {
-        ns->asked_n++;
-        size_t end = 12;
-        while (msg[end] != 0) {
-            end += msg[end] + 1U;
-        }
-        bool is_a = msg[end + 2] == 1;
-        end += 5;
-        if (memcmp(msg + 13, "silent", 6) == 0) {
-            continue;
-        }
-        bool is_two = memcmp(msg + 13, "two", 3) == 0;
-        memset(msg + 6, 0, 6); /* no records but the question */
-        msg[2] = 0x81;
-        msg[3] = is_two ? 0x80 : 0x83;
-        if (is_two && is_a) {
-            msg[7] = 2;
-            end += put_record(msg + end, 2);
-            end += put_record(msg + end, 1);
-        }
-        (void)sendto(ns->fd, msg, end, 0, (struct sockaddr *)&from, from_len);
-    }
-}
-
-#define WAIT_SERVING(w, ns, condition) WAIT(w, (name_server_serve(ns), (condition)))
 
 static void names_are_asked_of_the_name_server(void **state)
 {
