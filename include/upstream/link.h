@@ -42,7 +42,7 @@ struct link_ops {
     /* Every untagged response, before the commands see it; nothing said before ready(), and not
      * the BYE, which is told by closed(). */
     void (*untagged)(void *owner, struct link *link, const struct response *response);
-    /* IDLE was accepted: from now on the server pushes. */
+    /* IDLE was accepted: from now on the server pushes.  May be NULL. */
     void (*idling)(void *owner, struct link *link);
     /* The link is gone: AUTH (login refused, see fail and *refusal), TLS, NETWORK, TIMEOUT, END
      * (BYE or end of stream), PROTOCOL.  All commands have completed before.  refusal: the tagged
@@ -70,7 +70,8 @@ struct upcmd_ops {
      * link_stream_write(); called again whenever there is room for more. */
     void (*want_data)(void *arg, struct upcmd *cmd);
     /* Exactly once.  OK/DENIED/PROTOCOL (BAD) with the tagged response; NETWORK, TIMEOUT, END,
-     * PROTOCOL (lost for that), CANCELED without; SYNTAX without, when outcmd_ok() was false.  was_sent: the whole command including literals left for the server, so
+     * PROTOCOL (lost for that), CANCELED without; SYNTAX without, when outcmd_ok() was false.
+     * The command is gone when this is called.  was_sent: the whole command including literals left for the server, so
      * that without a tagged reply its outcome is unknown. */
     void (*done)(void *arg, enum status st, const struct response *tagged, bool was_sent);
 };
@@ -91,6 +92,11 @@ struct link *link_create(const struct link_env *env, const struct link_login *lo
  * is not called, and nothing is called afterwards.  May be called in any callback. */
 void link_close(struct link **link, bool polite);
 
+/* Hand the link to another owner (of a verification to the account); its commands stay theirs. */
+void link_set_owner(struct link *link, const struct link_ops *ops, void *owner);
+
+/* Logged in and not lost.  False already while the commands of a lost link complete: what is sent
+ * then completes too, unsent, right after closed(). */
 bool link_is_ready(const struct link *link);
 /* "1.2.3.4:993", for logs. */
 const char *link_peer(const struct link *link);

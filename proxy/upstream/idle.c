@@ -69,7 +69,9 @@ void idle__accepted(struct link *link)
     link__watch(link);
     timeout_start(link->env.loop, &link->idle_timer, link->env.upstream->idle_restart_ms);
     pipeline__kick(link); /* something may have come meanwhile */
-    link->ops->idling(link->owner, link);
+    if (link->ops->idling != NULL) {
+        link->ops->idling(link->owner, link);
+    }
 }
 
 void idle__tagged(struct link *link, const struct response *r)

@@ -216,7 +216,9 @@ static void link_tear_down(void *arg)
     }
     link__goto(link, LINK_CLOSED, "told");
     link->ops->closed(link->owner, link, link->fail.status, link->refusal, &link->fail);
-    pipeline__fail_all(link, link->fail.status); /* what closed() may have sent */
+    while (!pipeline__is_quiet(link)) {
+        pipeline__fail_all(link, link->fail.status); /* sent by completions; now they know better */
+    }
     evloop_reap(link->env.loop, link, link_destroy);
 }
 
@@ -272,7 +274,9 @@ void link_close(struct link **link_ptr, bool polite)
     }
     evloop_cancel(link->env.loop, &link->tear_down);
     link__goto(link, LINK_CLOSED, "owner");
-    pipeline__fail_all(link, CANCELED);
+    while (!pipeline__is_quiet(link)) {
+        pipeline__fail_all(link, CANCELED);
+    }
     evloop_reap(link->env.loop, link, link_destroy);
 }
 
@@ -318,6 +322,12 @@ struct link *link_create(const struct link_env *env, const struct link_login *lo
         link__lose(link, NETWORK, NULL, "fault for tests");
     }
     return link;
+}
+
+void link_set_owner(struct link *link, const struct link_ops *ops, void *owner)
+{
+    link->ops = ops;
+    link->owner = owner;
 }
 
 /* --- facts ------------------------------------------------------------------------------------- */

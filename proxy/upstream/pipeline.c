@@ -93,9 +93,13 @@ static void upcmd_finish(struct upcmd *cmd, enum status st, const struct respons
 
 void pipeline__fail_all(struct link *link, enum status st)
 {
-    while (link->flight.head != NULL || link->queue.head != NULL) {
+    uint32_t last = link->last_tag; /* those sent meanwhile have to wait, or it might never end */
+    while (!pipeline__is_quiet(link)) {
         bool is_flying = link->flight.head != NULL;
         struct upcmd *cmd = is_flying ? link->flight.head : link->queue.head;
+        if (cmd->tag > last) {
+            return;
+        }
         /* Octets that conn still had may be among them: in that doubt it was sent. */
         bool was_sent = cmd->stage == UPCMD_SENT;
         list_remove(is_flying ? &link->flight : &link->queue, cmd);

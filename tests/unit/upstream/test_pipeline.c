@@ -586,6 +586,39 @@ static void callbacks_may_do_anything(void **state)
     }
 }
 
+static void resend(struct scripted *s)
+{
+    assert_true(s->is_closed || !link_is_ready(s->link));
+    if (!s->is_closed) {
+        send_hook(s); /* as long as nobody has said that the link is gone */
+    }
+}
+
+static void sending_again_from_completions_ends(void **state)
+{
+    struct scripted *s = *state;
+    hook = (struct hook){.fn = resend, .in_done = true};
+    s->wants_closed = true;
+    RUN(s, UP, DO_(send_hook), C_("A2 NOOP\r\nA3 CHECK\r\n"), CUT_);
+    assert_string_equal(scripted_log(s), "ready;0:END;closed:END;0:END:unsent;");
+}
+
+static void take_over(struct scripted *s)
+{
+    static const struct link_ops other = {.untagged = owner_untagged, .closed = owner_closed};
+    link_set_owner(s->link, &other, s);
+    link_want_idle(s->link, true);
+}
+
+static void the_owner_may_change(void **state)
+{
+    struct scripted *s = *state;
+    s->wants_closed = true;
+    RUN(s, UP_WITH("IDLE"), DO_(take_over), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(5),
+        S_("* OK x\r\n"), CUT_);
+    assert_string_equal(scripted_log(s), "ready;*OK;closed:END;");
+}
+
 /* --- a conversation cut after every octet ---------------------------------------------------------- */
 
 static void send_conversation(struct scripted *s)
@@ -691,6 +724,8 @@ int main(void)
         TEST(closing_completes_everything),
         TEST(logout_is_said),
         cmocka_unit_test(callbacks_may_do_anything),
+        TEST(sending_again_from_completions_ends),
+        TEST(the_owner_may_change),
         cmocka_unit_test(every_command_completes_once_wherever_it_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
