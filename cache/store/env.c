@@ -182,6 +182,23 @@ static int check_length(struct env *env)
                : 0;
 }
 
+static size_t map_bytes(const struct env *env)
+{
+    return (size_t)(env->size_bytes + env->size_bytes / 4) & ~(size_t)0xffff;
+}
+
+/* Files of LMDB never shrink: after the cap was lowered a file beyond it can only go. */
+static void drop_if_too_large(struct env *env)
+{
+    char *path = path_join(env->path, "/data.mdb");
+    struct stat file;
+    if (stat(path, &file) == 0 && (uint64_t)file.st_size > map_bytes(env)) {
+        LOG(LOG_WARN, "store", "msg=\"larger than its cap, dropped\" env=%s", env->name);
+        remove_files(env->path);
+    }
+    alloc_free(path);
+}
+
 static int open_mdb(struct env *env)
 {
     if (mkdir(env->path, 0700) != 0 && errno != EEXIST) {
@@ -191,15 +208,15 @@ static int open_mdb(struct env *env)
     char *lock = path_join(env->path, "/lock.mdb");
     (void)unlink(lock);
     alloc_free(lock);
+    drop_if_too_large(env);
     int rc = mdb_env_create(&env->mdb);
     if (rc != 0) {
         env->mdb = NULL;
         return rc;
     }
-    size_t map = (size_t)(env->size_bytes + env->size_bytes / 4) & ~(size_t)0xffff;
     (void)mdb_env_set_userctx(env->mdb, env);
     (void)mdb_env_set_assert(env->mdb, on_assert);
-    rc = mdb_env_set_mapsize(env->mdb, map);
+    rc = mdb_env_set_mapsize(env->mdb, map_bytes(env));
     rc = rc != 0 ? rc : mdb_env_set_maxdbs(env->mdb, DBI_N);
     /* NOMETASYNC: data pages are flushed at each commit, the meta page by the next one or by env_sync;
      * power loss may undo the last commit but leaves no torn tree. */

@@ -82,7 +82,10 @@ enum status evict_for(struct store *store, enum env_kind kind, uint64_t bytes)
         uint64_t enough = used + bytes > low ? used + bytes - low : 0;
         store->writer.used_id = 0;
         size_t units = evict_batch(store, &txn, enough, &evicted);
-        TRY(txn_commit(&txn));
+        enum status st = txn_commit(&txn);
+        if (st != OK) {
+            return txn.rc == MDB_MAP_FULL ? CORRUPT : st; /* no way out but to empty it */
+        }
         if (units == 0) {
             return used + bytes <= env->size_bytes ? OK : FULL;
         }

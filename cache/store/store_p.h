@@ -221,7 +221,8 @@ struct deleted write_messages_delete(struct store *store, struct txn *txn, uint6
 /* Remember the use of a block in this hour.  may_create: else only where it is known already. */
 void write_touch_block(struct store *store, struct txn *txn, struct touch what, bool may_create);
 
-/* evict.c, writer: make room before a write of @bytes.  FULL when there is none to be made. */
+/* evict.c, writer: make room before a write of @bytes.  FULL when there is none to be made,
+ * CORRUPT when the environment must be emptied. */
 enum status evict_for(struct store *store, enum env_kind kind, uint64_t bytes) MUST_USE;
 /* doom.c, writer: one step of deleting what nothing points to any more; false when all is done. */
 bool doom_step(struct store *store);

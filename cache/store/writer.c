@@ -152,11 +152,17 @@ static enum status write_env(struct store *store, struct env *env, struct batch 
     if (env->is_lost || env->mdb == NULL) {
         return FULL;
     }
-    TRY(evict_for(store, env->kind, bytes));
+    enum status st = evict_for(store, env->kind, bytes);
+    if (st != OK) {
+        if (st == CORRUPT) {
+            tell_lost(store, env);
+        }
+        return st;
+    }
     txn_begin(&txn, env);
     write_ops(store, &txn, group);
     kill_point();
-    enum status st = txn_commit(&txn);
+    st = txn_commit(&txn);
     kill_point();
     if (txn.rc == MDB_MAP_FULL || st == CORRUPT) {
         tell_lost(store, env); /* fragmented beyond use, or damaged */
