@@ -1,0 +1,323 @@
+/* Commands that need no mailbox selected and are answered by the upstream: parsed, written anew,
+ * sent over any link; its data goes to the client as it comes, its tagged reply sanitised. */
+#include "write_p.h"
+
+struct kind_row {
+    enum response_kind kind;
+    const char *name;
+};
+
+/* Which untagged data answers which command; the first kind ends the row. */
+static const struct kind_row kinds[CMD_N][4] = {
+    [CMD_LIST] = {{RESPONSE_LIST, "LIST"}, {RESPONSE_STATUS, "STATUS"},
+                  {RESPONSE_MYRIGHTS, "MYRIGHTS"}},
+    [CMD_LSUB] = {{RESPONSE_LSUB, "LSUB"}},
+    [CMD_NAMESPACE] = {{RESPONSE_NAMESPACE, "NAMESPACE"}},
+    [CMD_GETQUOTA] = {{RESPONSE_QUOTA, "QUOTA"}},
+    [CMD_SETQUOTA] = {{RESPONSE_QUOTA, "QUOTA"}},
+    [CMD_GETQUOTAROOT] = {{RESPONSE_QUOTA, "QUOTA"}, {RESPONSE_QUOTAROOT, "QUOTAROOT"}},
+    [CMD_GETACL] = {{RESPONSE_ACL, "ACL"}},
+    [CMD_MYRIGHTS] = {{RESPONSE_MYRIGHTS, "MYRIGHTS"}},
+    [CMD_LISTRIGHTS] = {{RESPONSE_LISTRIGHTS, "LISTRIGHTS"}},
+    [CMD_GETMETADATA] = {{RESPONSE_METADATA, "METADATA"}},
+};
+
+static bool on_untagged(void *arg, const struct response *response)
+{
+    struct write *write = arg;
+    struct session *session = write->session;
+    const struct kind_row *row = kinds[write->job->parsed.info->id];
+    for (; row->name != NULL; row++) {
+        if (row->kind == response->kind && response->data.holes_n == 0) {
+            session_write(session, SLICE("* "));
+            session_write(session, slice_str(row->name));
+            session_write(session, SLICE(" "));
+            session_write(session, response->data.text);
+            session_write(session, SLICE("\r\n"));
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct upcmd_ops relay_ops = {.untagged = on_untagged, .done = write_done};
+
+/* --- writing the command ------------------------------------------------------------------------ */
+
+static void add_words(struct outcmd *cmd, const struct slice *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        outcmd_str(cmd, i > 0 ? " " : "");
+        outcmd_token(cmd, words[i]);
+    }
+}
+
+struct option_row {
+    unsigned bit;
+    const char *name;
+};
+
+static void add_options(struct outcmd *cmd, unsigned options, const struct option_row *row,
+                        bool *some)
+{
+    for (; row->name != NULL; row++) {
+        if ((options & row->bit) != 0) {
+            outcmd_str(cmd, *some ? " " : "");
+            outcmd_str(cmd, row->name);
+            *some = true;
+        }
+    }
+}
+
+static const struct option_row select_options[] = {
+    {LIST_SELECT_SUBSCRIBED, "SUBSCRIBED"},   {LIST_SELECT_REMOTE, "REMOTE"},
+    {LIST_SELECT_SPECIAL_USE, "SPECIAL-USE"}, {LIST_SELECT_RECURSIVEMATCH, "RECURSIVEMATCH"},
+    {0, NULL}};
+static const struct option_row return_options[] = {
+    {LIST_RETURN_SUBSCRIBED, "SUBSCRIBED"},   {LIST_RETURN_CHILDREN, "CHILDREN"},
+    {LIST_RETURN_SPECIAL_USE, "SPECIAL-USE"}, {LIST_RETURN_MYRIGHTS, "MYRIGHTS"},
+    {0, NULL}};
+
+static void write_patterns(struct outcmd *cmd, const struct args_list *args)
+{
+    outcmd_mailbox(cmd, args->reference);
+    outcmd_str(cmd, args->patterns_n > 1 ? " (" : " ");
+    for (size_t i = 0; i < args->patterns_n; i++) {
+        outcmd_str(cmd, i > 0 ? " " : "");
+        outcmd_string(cmd, args->patterns[i]);
+    }
+    outcmd_str(cmd, args->patterns_n > 1 ? ")" : "");
+}
+
+static void write_list(struct outcmd *cmd, const struct args_list *args)
+{
+    enum { SELECTS = LIST_SELECT_SUBSCRIBED | LIST_SELECT_REMOTE | LIST_SELECT_RECURSIVEMATCH |
+                     LIST_SELECT_SPECIAL_USE };
+    bool some = false;
+    if ((args->options & SELECTS) != 0) {
+        outcmd_str(cmd, "(");
+        add_options(cmd, args->options, select_options, &some);
+        outcmd_str(cmd, ") ");
+    }
+    write_patterns(cmd, args);
+    if ((args->options & ~(unsigned)SELECTS) == 0) {
+        return;
+    }
+    some = false;
+    outcmd_str(cmd, " RETURN (");
+    add_options(cmd, args->options, return_options, &some);
+    if ((args->options & LIST_RETURN_STATUS) != 0) {
+        struct buf items;
+        buf_init(&items, 0);
+        status_items_write(args->status_items, &items);
+        outcmd_str(cmd, some ? " STATUS (" : "STATUS (");
+        outcmd_token(cmd, buf_slice(&items));
+        outcmd_str(cmd, ")");
+        buf_fini(&items);
+    }
+    outcmd_str(cmd, ")");
+}
+
+static void write_create(struct outcmd *cmd, const struct args_create *args)
+{
+    outcmd_mailbox(cmd, args->mailbox);
+    if (args->uses_n > 0) {
+        outcmd_str(cmd, " (USE (");
+        add_words(cmd, args->uses, args->uses_n);
+        outcmd_str(cmd, "))");
+    }
+}
+
+static void write_quota(struct outcmd *cmd, const struct args_quota *args)
+{
+    outcmd_string(cmd, args->root);
+    outcmd_str(cmd, " (");
+    for (size_t i = 0; i < args->n; i++) {
+        outcmd_str(cmd, i > 0 ? " " : "");
+        outcmd_token(cmd, args->resources[i]);
+        outcmd_str(cmd, " ");
+        outcmd_u64(cmd, args->limits[i]);
+    }
+    outcmd_str(cmd, ")");
+}
+
+static void write_acl(struct outcmd *cmd, const struct args_acl *args, bool has_rights)
+{
+    outcmd_mailbox(cmd, args->mailbox);
+    outcmd_str(cmd, " ");
+    outcmd_string(cmd, args->identifier);
+    if (has_rights) {
+        outcmd_str(cmd, " ");
+        outcmd_string(cmd, args->rights);
+    }
+}
+
+static void write_getmetadata(struct outcmd *cmd, const struct args_metadata *args)
+{
+    if (args->has_maxsize || args->depth.len > 0) {
+        outcmd_str(cmd, "(");
+        if (args->has_maxsize) {
+            outcmd_str(cmd, "MAXSIZE ");
+            outcmd_u64(cmd, args->maxsize);
+        }
+        if (args->depth.len > 0) {
+            outcmd_str(cmd, args->has_maxsize ? " DEPTH " : "DEPTH ");
+            outcmd_token(cmd, args->depth);
+        }
+        outcmd_str(cmd, ") ");
+    }
+    outcmd_mailbox(cmd, args->mailbox);
+    outcmd_str(cmd, " (");
+    for (size_t i = 0; i < args->n; i++) {
+        outcmd_str(cmd, i > 0 ? " " : "");
+        outcmd_string(cmd, args->entries[i]);
+    }
+    outcmd_str(cmd, ")");
+}
+
+static void write_setmetadata(struct outcmd *cmd, const struct args_metadata *args)
+{
+    outcmd_mailbox(cmd, args->mailbox);
+    outcmd_str(cmd, " (");
+    for (size_t i = 0; i < args->n; i++) {
+        outcmd_str(cmd, i > 0 ? " " : "");
+        outcmd_string(cmd, args->entries[i]);
+        outcmd_str(cmd, " ");
+        if (args->values[i].data == NULL) {
+            outcmd_str(cmd, "NIL");
+        } else {
+            outcmd_string(cmd, args->values[i]);
+        }
+    }
+    outcmd_str(cmd, ")");
+}
+
+static void write_rename(struct outcmd *cmd, const struct args_rename *args)
+{
+    outcmd_mailbox(cmd, args->from);
+    outcmd_str(cmd, " ");
+    outcmd_mailbox(cmd, args->to);
+}
+
+static void write_args(struct outcmd *cmd, const struct command *parsed)
+{
+    enum command_id id = parsed->info->id;
+    if (id == CMD_LIST || id == CMD_LSUB) {
+        write_list(cmd, &parsed->args.list);
+    } else if (id == CMD_CREATE) {
+        write_create(cmd, &parsed->args.create);
+    } else if (id == CMD_RENAME) {
+        write_rename(cmd, &parsed->args.rename);
+    } else if (id == CMD_SETQUOTA) {
+        write_quota(cmd, &parsed->args.quota);
+    } else if (id == CMD_SETACL || id == CMD_DELETEACL || id == CMD_LISTRIGHTS) {
+        write_acl(cmd, &parsed->args.acl, id == CMD_SETACL);
+    } else if (id == CMD_GETMETADATA) {
+        write_getmetadata(cmd, &parsed->args.metadata);
+    } else if (id == CMD_SETMETADATA) {
+        write_setmetadata(cmd, &parsed->args.metadata);
+    } else if (id == CMD_GETQUOTA) {
+        outcmd_string(cmd, parsed->args.name);
+    } else {
+        outcmd_mailbox(cmd, parsed->args.name);
+    }
+}
+
+/* --- running it --------------------------------------------------------------------------------- */
+
+/* Whether the upstream has what the command belongs to; it is not offered otherwise. */
+static bool is_offered(const struct session *session, enum command_id id)
+{
+    const struct capabilities *caps = account_capabilities(session->account);
+    if (id == CMD_GETQUOTA || id == CMD_GETQUOTAROOT || id == CMD_SETQUOTA) {
+        return capability_is_offered(caps, CAP_QUOTA);
+    }
+    if (id == CMD_GETACL || id == CMD_SETACL || id == CMD_DELETEACL || id == CMD_LISTRIGHTS ||
+        id == CMD_MYRIGHTS) {
+        return capability_is_offered(caps, CAP_ACL);
+    }
+    if (id == CMD_GETMETADATA || id == CMD_SETMETADATA) {
+        return capability_is_offered(caps, CAP_METADATA) ||
+               capability_is_offered(caps, CAP_METADATA_SERVER);
+    }
+    return true;
+}
+
+static void names_leave(struct session *session, const struct command *parsed)
+{
+    if (parsed->info->id == CMD_DELETE) {
+        account_name_leaving(session->account, parsed->args.name);
+    } else if (parsed->info->id == CMD_RENAME) {
+        account_name_leaving(session->account, parsed->args.rename.from);
+    }
+}
+
+/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5). */
+static void names_changed(struct account *account, const struct command *parsed)
+{
+    if (parsed->info->id == CMD_DELETE) {
+        account_name_changed(account, parsed->args.name);
+    } else if (parsed->info->id == CMD_CREATE) {
+        account_name_changed(account, parsed->args.create.mailbox);
+    } else if (parsed->info->id == CMD_RENAME) {
+        account_name_changed(account, parsed->args.rename.to);
+        if (!slice_eq(parsed->args.rename.from, SLICE("INBOX"))) {
+            account_name_changed(account, parsed->args.rename.from);
+        }
+    }
+}
+
+static enum step start_relay(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    const struct command *parsed = &job->parsed;
+    struct outcmd cmd;
+    if (!is_offered(session, parsed->info->id)) {
+        job_finish_str(session, job, "BAD Unknown command");
+        return STEP_DONE;
+    }
+    write->session = session;
+    write->job = job;
+    names_leave(session, parsed);
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, parsed->info->name);
+    if (parsed->info->id != CMD_NAMESPACE) {
+        outcmd_str(&cmd, " ");
+        write_args(&cmd, parsed);
+    }
+    if (!outcmd_ok(&cmd)) {
+        outcmd_fini(&cmd);
+        job_finish_str(session, job, "BAD Invalid argument");
+        return STEP_DONE;
+    }
+    write_send(write, ROUTE_ANY, NULL, &cmd, &relay_ops);
+    return STEP_WAIT;
+}
+
+static enum step run_relay(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    const struct command_info *info = job->parsed.info;
+    if (write->session == NULL) {
+        return start_relay(session, job);
+    }
+    if (!write->is_done) {
+        return STEP_WAIT;
+    }
+    if ((info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
+        info->id != CMD_UNSUBSCRIBE && write_is_lost(write)) {
+        return STEP_CLOSE;
+    }
+    if (write->status == OK) {
+        names_changed(session->account, &job->parsed);
+        if (session->state == SESSION_CLOSING) {
+            return STEP_CLOSE; /* it was the mailbox selected here */
+        }
+    }
+    write_finish(write);
+    write_fini(write);
+    return STEP_DONE;
+}
+
+const struct verb verb_relay = {
+    .work_size = sizeof(struct write), .run = run_relay, .cancel = write_cancel};
