@@ -13,45 +13,40 @@ struct scan {
     uint64_t above; /* modseq */
 };
 
-/* Run of consecutive UIDs being collected; none while first is 0. */
-struct run {
-    uint32_t first;
-    uint32_t last;
-};
-
-static void end_run(struct scan *scan, struct run *run)
+/* Indices of the hits among [from, to); no branch on an outcome that nobody can foretell. */
+static uint32_t collect(struct scan *scan, const struct chunk *c, uint32_t from, uint32_t to,
+                        uint16_t hits[CHUNK_MAX])
 {
-    if (run->first != 0) {
-        ranges_append(scan->out, run->first, run->last);
-        run->first = 0;
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to; i++) {
+        bool hit = false;
+        if (scan->verdict == NULL) {
+            hit = c->modseq[i] >= scan->above;
+        } else {
+            uint8_t *verdict = &scan->verdict[c->flags[i]];
+            if (*verdict == UNKNOWN) {
+                *verdict = scan->match(scan->messages->flags, c->flags[i], scan->arg) ? HIT : MISS;
+            }
+            hit = *verdict == HIT;
+        }
+        hits[n] = (uint16_t)i;
+        n += hit;
     }
-}
-
-static bool judge(struct scan *scan, uint32_t id)
-{
-    if (scan->verdict[id] == UNKNOWN) {
-        scan->verdict[id] = scan->match(scan->messages->flags, id, scan->arg) ? HIT : MISS;
-    }
-    return scan->verdict[id] == HIT;
+    return n;
 }
 
 static void scan_span(struct scan *scan, const struct chunk *c, uint32_t from, uint32_t to)
 {
-    struct run run = {0};
-    for (uint32_t i = from; i < to; i++) {
-        bool hit = scan->verdict != NULL ? judge(scan, c->flags[i])
-                                         : c->modseq[i] >= scan->above;
-        if (!hit) {
-            continue;
+    uint16_t hits[CHUNK_MAX];
+    uint32_t n = collect(scan, c, from, to, hits);
+    for (uint32_t i = 0; i < n;) {
+        uint32_t first = c->uid[hits[i]];
+        uint32_t last = first;
+        for (i++; i < n && c->uid[hits[i]] == last + 1; i++) {
+            last++;
         }
-        if (run.first != 0 && c->uid[i] == run.last + 1) {
-            run.last++;
-            continue;
-        }
-        end_run(scan, &run);
-        run = (struct run){c->uid[i], c->uid[i]};
+        ranges_append(scan->out, first, last);
     }
-    end_run(scan, &run);
 }
 
 static void scan_range(struct scan *scan, struct range range)
