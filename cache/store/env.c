@@ -160,26 +160,47 @@ static int open_dbis(struct env *env)
     return mdb_txn_commit(txn);
 }
 
-/* "File length is checked against the meta page": touching a page beyond the end would be SIGBUS. */
-static int check_length(struct env *env)
+/* *fd_out: the data file; *short_out: it ends before the last page the meta page knows of; *want_out:
+ * where it should end. */
+static int measure(struct env *env, int *fd_out, bool *short_out, uint64_t *want_out)
 {
     MDB_envinfo info;
     MDB_stat stat;
     struct stat file;
-    int fd;
     int rc = mdb_env_info(env->mdb, &info);
     rc = rc != 0 ? rc : mdb_env_stat(env->mdb, &stat);
-    rc = rc != 0 ? rc : mdb_env_get_fd(env->mdb, &fd);
+    rc = rc != 0 ? rc : mdb_env_get_fd(env->mdb, fd_out);
     if (rc != 0) {
         return rc;
     }
-    if (fstat(fd, &file) != 0) {
+    if (fstat(*fd_out, &file) != 0) {
         return errno;
     }
+    *want_out = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+    *short_out = (uint64_t)file.st_size < *want_out;
+    return 0;
+}
+
+/* "File length is checked against the meta page": touching a page beyond the end would be SIGBUS. */
+static int check_length(struct env *env)
+{
+    int fd;
+    bool is_short;
+    uint64_t want;
     /* A new environment has its two meta pages written and no more. */
-    return (uint64_t)file.st_size < (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize
-               ? MDB_CORRUPTED
-               : 0;
+    int rc = measure(env, &fd, &is_short, &want);
+    return rc == 0 && is_short ? MDB_CORRUPTED : rc;
+}
+
+void env_cover_length(struct env *env)
+{
+    int fd;
+    bool is_short;
+    uint64_t want;
+    if (measure(env, &fd, &is_short, &want) == 0 && is_short && ftruncate(fd, (off_t)want) != 0) {
+        LOG(LOG_WARN, "store", "msg=\"cannot extend\" env=%s why=\"%s\"", env->name,
+            strerror(errno));
+    }
 }
 
 static size_t map_bytes(const struct env *env)

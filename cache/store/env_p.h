@@ -68,6 +68,9 @@ void env_fini(struct env *env);
 enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,
                      struct fail *fail) MUST_USE;
 void env_close(struct env *env);
+/* After a commit: pages that a transaction took at the end of the file and gave up again are never
+ * written, and the file would look cut off at the next open. */
+void env_cover_length(struct env *env);
 /* Close, delete, open empty with @meta. */
 enum status env_recreate(struct env *env, const struct env_meta *meta) MUST_USE;
 enum status env_write_meta(struct env *env, const struct env_meta *meta) MUST_USE;
