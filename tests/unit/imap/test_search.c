@@ -1,0 +1,194 @@
+#include "imaptest.h"
+
+#include "imap/searchtree.h"
+
+static struct search_node *root;
+
+static enum status parse(const char *text)
+{
+    struct lexer lx;
+    lexer_init(&lx, unit_of(slice_str(text)), LEXER_LENIENT);
+    return search_parse(&lx, &test_arena, &root);
+}
+
+/* Message numbers are UIDs less 100; 1..5 exist; "$" is empty. */
+static enum status resolve(void *arg, const struct search_node *leaf, struct ranges *out)
+{
+    int *calls = arg;
+    ++*calls;
+    if (leaf->key == SEARCH_UID) {
+        return seqset_resolve(&leaf->set, 105, out);
+    }
+    struct ranges seqs;
+    ranges_init(&seqs, 0);
+    enum status st = seqset_resolve(&leaf->set, 5, &seqs);
+    ranges_reset(out);
+    for (size_t i = 0; i < seqs.n; i++) {
+        ranges_add(out, seqs.at[i].first + 100, seqs.at[i].last + 100);
+    }
+    ranges_fini(&seqs);
+    return st;
+}
+
+static const char *written(const char *text)
+{
+    int calls = 0;
+    struct outcmd out;
+    struct buf flat;
+    if (parse(text) != OK) {
+        return "SYNTAX";
+    }
+    outcmd_init(&out);
+    buf_init(&flat, 0);
+    assert_int_equal(search_write(root, resolve, &calls, &out), OK);
+    assert_true(outcmd_ok(&out));
+    outcmd_inline(&out, &flat);
+    const char *copy = cstr(buf_slice(&flat));
+    buf_fini(&flat);
+    outcmd_fini(&out);
+    return copy;
+}
+
+static void every_key_is_written_again(void **state)
+{
+    (void)state;
+    static const char *const same[] = {
+        "ALL", "ANSWERED", "UNDELETED", "KEYWORD $X", "UNKEYWORD $X", "NEW", "OLD", "RECENT", "MODSEQ 12",
+        "BCC \"a\"", "BODY \"a b\"", "CC \"\"", "FROM \"x\\\"y\"", "SUBJECT \"a\"", "TEXT \"a\"", "TO \"a\"",
+        "HEADER \"Message-ID\" \"<1@x>\"", "BEFORE 1-Feb-2026", "ON 12-Mar-2026", "SINCE 1-Apr-2026",
+        "SENTBEFORE 1-Feb-2026", "SENTON 1-Feb-2026", "SENTSINCE 1-Feb-2026", "SAVEDBEFORE 1-Feb-2026",
+        "SAVEDON 1-Feb-2026", "SAVEDSINCE 1-Feb-2026", "SAVEDATESUPPORTED", "LARGER 1", "SMALLER 9",
+        "OLDER 86400", "YOUNGER 5", "EMAILID M1", "THREADID T1", "X-GM-RAW \"has:x\"", "X-GM-LABELS \"a\"",
+        "X-GM-MSGID 17", "X-GM-THRID 18", "OR SEEN (DRAFT FLAGGED)", "NOT FROM \"x\"",
+        "SUBJECT {4}\r\n\xc3\xa4\r\n", "OR OR SEEN DRAFT NOT (ALL ALL)", "NOT (SEEN DRAFT)"};
+    for (size_t i = 0; i < COUNT(same); i++) {
+        assert_string_equal(written(same[i]), same[i]);
+    }
+    assert_string_equal(written("not seen"), "UNSEEN");
+    assert_string_equal(written("((SEEN))  DRAFT "), "SEEN DRAFT");
+    assert_string_equal(written("since \"01-feb-2026\" from joe"), "SINCE 1-Feb-2026 FROM \"joe\"");
+    assert_string_equal(written("MODSEQ \"/flags/\\\\draft\" all 620162338"), "MODSEQ 620162338");
+}
+
+static void sets_become_uids(void **state)
+{
+    (void)state;
+    assert_string_equal(written("2:3,5 UNSEEN"), "UID 102:103,105 UNSEEN");
+    assert_string_equal(written("*"), "UID 105");
+    assert_string_equal(written("UID 999:*"), "UID 105:999");
+    assert_string_equal(written("OR $ NOT UID 7"), "OR NOT ALL NOT UID 7");
+    assert_int_equal(parse("1:2 FROM a $"), OK);
+    assert_int_equal(root->classes, SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_USES_SEQ |
+                                        SEARCH_USES_SAVED);
+    struct outcmd out;
+    outcmd_init(&out);
+    assert_int_equal(search_write(root, NULL, NULL, &out), PROTOCOL);
+    outcmd_fini(&out);
+}
+
+static void bad_programs(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "FOO", "(SEEN", "SEEN)", "()", "OR SEEN", "NOT", "SUBJECT",
+                                      "HEADER a", "BEFORE 31-Foo-2026", "BEFORE 32-Jan-2026",
+                                      "LARGER x", "UID", "UID x", "1:", "0", "SEENDRAFT", "SEEN,DRAFT",
+                                      "FUZZY SUBJECT x", "KEYWORD \\Seen", "MODSEQ x",
+                                      "MODSEQ \"/flags/x\" foo 1", "TEXT {5}\r\nab"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_int_equal(parse(bad[i]), SYNTAX);
+    }
+}
+
+static void bounds(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 0);
+    for (int i = 0; i < SEARCH_DEPTH_MAX + 1; i++) {
+        buf_add_char(&text, '(');
+    }
+    buf_add_str(&text, "ALL");
+    for (int i = 0; i < SEARCH_DEPTH_MAX + 1; i++) {
+        buf_add_char(&text, ')');
+    }
+    assert_int_equal(parse(cstr(buf_slice(&text))), LIMIT);
+    buf_reset(&text);
+    for (int i = 0; i < SEARCH_NODES_MAX; i++) {
+        buf_add_str(&text, "SEEN ");
+    }
+    assert_int_equal(parse(cstr(buf_slice(&text))), LIMIT);
+    buf_truncate(&text, 5 * (SEARCH_NODES_MAX - 2));
+    assert_int_equal(parse(cstr(buf_slice(&text))), OK);
+    buf_fini(&text);
+}
+
+static void classes_tell_who_answers(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("OR UNSEEN KEYWORD x"), OK);
+    assert_int_equal(root->classes, SEARCH_IS_MUTABLE);
+    assert_int_equal(parse("SUBJECT {2}\r\n\xc3\xa4"), OK);
+    assert_int_equal(root->classes, SEARCH_IS_IMMUTABLE | SEARCH_USES_8BIT);
+    assert_int_equal(parse("YOUNGER 5 MODSEQ 1 RECENT"), OK);
+    assert_int_equal(root->classes, SEARCH_IS_VOLATILE | SEARCH_IS_MUTABLE | SEARCH_USES_MODSEQ |
+                                        SEARCH_USES_RECENT);
+}
+
+static void canonical_names(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 0);
+    assert_int_equal(parse("(from {3}\r\njoe) (subject x)"), OK);
+    assert_int_equal(search_canonical(root, &out), OK);
+    ASSERT_TEXT(buf_slice(&out), "(FROM \"joe\" SUBJECT \"x\")");
+    buf_reset(&out);
+    assert_int_equal(search_canonical(root->child, &out), OK);
+    ASSERT_TEXT(buf_slice(&out), "FROM \"joe\"");
+    assert_int_equal(parse("1"), OK);
+    assert_int_equal(search_canonical(root, &out), PROTOCOL);
+    buf_fini(&out);
+}
+
+static bool has_flag(void *arg, const struct search_node *leaf)
+{
+    unsigned *flags = arg;
+    assert_int_equal(leaf->key, SEARCH_FLAG);
+    return (*flags & leaf->flag) != 0;
+}
+
+static bool matches(const char *text, unsigned flags)
+{
+    assert_int_equal(parse(text), OK);
+    return search_match(root, has_flag, &flags);
+}
+
+static void count_leaf(void *arg, const struct search_node *leaf)
+{
+    (void)leaf;
+    ++*(int *)arg;
+}
+
+static void matching(void **state)
+{
+    (void)state;
+    assert_true(matches("SEEN", IMAP_FLAG_SEEN));
+    assert_false(matches("UNSEEN", IMAP_FLAG_SEEN));
+    assert_true(matches("OR SEEN DRAFT UNDELETED", IMAP_FLAG_DRAFT));
+    assert_false(matches("OR SEEN DRAFT UNDELETED", IMAP_FLAG_DRAFT | IMAP_FLAG_DELETED));
+    assert_true(matches("ALL", 0));
+    assert_false(matches("NOT ALL", 0));
+    assert_true(matches("NOT (SEEN DRAFT)", IMAP_FLAG_SEEN));
+    int leaves = 0;
+    search_visit(root, count_leaf, &leaves);
+    assert_int_equal(leaves, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_key_is_written_again), TEST(sets_become_uids), TEST(bad_programs), TEST(bounds),
+        TEST(classes_tell_who_answers),   TEST(canonical_names),  TEST(matching),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
