@@ -208,12 +208,27 @@ void content__lost(struct store *store, enum status why)
 
 /* --- reading --- */
 
+static bool get_chunk(struct store *store, uint64_t content_id, uint32_t number,
+                      struct slice *value_out)
+{
+    if (store->last_chunk.content_id != content_id || store->last_chunk.number != number) {
+        struct key key = key_id_number(content_id, number);
+        if (!store__get(store, ENV_CONTENT, DBI_CHUNKS, &key, &store->last_chunk.value)) {
+            store->last_chunk.content_id = 0;
+            return false;
+        }
+        store->last_chunk.content_id = content_id;
+        store->last_chunk.number = number;
+    }
+    *value_out = store->last_chunk.value;
+    return true;
+}
+
 static bool is_on_disk(struct store *store, const struct content_ref *ref)
 {
     /* Chunks are committed in order and go all at once, so the last stands for all. */
-    struct key key = key_id_number(ref->content_id, (uint32_t)(chunks_of(ref->size_bytes) - 1));
     struct slice value;
-    return store__get(store, ENV_CONTENT, DBI_CHUNKS, &key, &value);
+    return get_chunk(store, ref->content_id, (uint32_t)(chunks_of(ref->size_bytes) - 1), &value);
 }
 
 enum status store_content_check(struct store *store, const struct content_ref *ref)
@@ -296,9 +311,8 @@ static bool is_verified(struct store *store, uint64_t content_id, uint32_t numbe
 static enum status read_disk(struct store *store, const struct content_ref *ref, uint32_t number,
                              struct slice *out)
 {
-    struct key key = key_id_number(ref->content_id, number);
     struct slice value;
-    if (!store__get(store, ENV_CONTENT, DBI_CHUNKS, &key, &value)) {
+    if (!get_chunk(store, ref->content_id, number, &value)) {
         return NOT_FOUND;
     }
     if (value.len != CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number) ||

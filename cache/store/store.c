@@ -308,6 +308,7 @@ void store_read_end(struct store *store)
     if (--store->reads > 0) {
         return;
     }
+    store->last_chunk.content_id = 0;
     for (int i = 0; i < ENV_N; i++) {
         struct env *env = &store->env[i];
         if (env->is_reading) {

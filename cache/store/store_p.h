@@ -151,6 +151,11 @@ struct store {
     struct touches touched_contents;
     struct touches touched_blocks;
     uint32_t touch_hour;
+    struct { /* the chunk found last in this turn: a small body is checked for and read by one get */
+        uint64_t content_id; /* 0: none */
+        uint32_t number;
+        struct slice value;
+    } last_chunk;
     uint64_t verified[VERIFIED_TABLE]; /* chunks whose checksum was seen right: content id, number */
     MDB_cursor *cursors[8];            /* idle, for walks */
     size_t cursors_n;

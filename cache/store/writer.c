@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "store_p.h"
 
-enum { QUIET_MS = 60000, IDLE_WAIT_MS = 3600 * 1000 };
+enum { QUIET_MS = 60000, IDLE_WAIT_MS = 3600 * 1000, FINISH_MS = 1000 };
 
 /* For the kill tests: die here as kill -9 would, at the chosen visit. */
 static void kill_point(void)
@@ -336,6 +336,16 @@ static void take_messages(struct writer *writer, struct msg *msg)
     }
 }
 
+/* Only memory knows of these, so they are worth a moment at the end; what is left is evicted in time. */
+static void finish_steps(struct store *store)
+{
+    const struct writer *writer = &store->writer;
+    uint64_t until = clock_mono_ms() + FINISH_MS;
+    while ((writer->dead.n > 0 || writer->later.n > 0) && clock_mono_ms() < until) {
+        (void)doom_step(store);
+    }
+}
+
 static void *writer_main(void *arg)
 {
     struct store *store = arg;
@@ -350,6 +360,7 @@ static void *writer_main(void *arg)
         }
         sync_if_due(store);
     }
+    finish_steps(store);
     for (int i = 0; i < ENV_N; i++) {
         if (store->env[i].mdb != NULL) {
             sync_env(&store->env[i]);
