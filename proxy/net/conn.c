@@ -135,7 +135,7 @@ void conn__fail(struct conn *c, const struct fail *fail)
         *c->fail = *fail;
     }
     c->due |= DUE_FAILED;
-    c->due = (uint8_t)(c->due & ~(DUE_DRAINED | DUE_TIMEOUT));
+    c->due = (uint8_t)(c->due & ~(DUE_DRAINED | DUE_EOF | DUE_TIMEOUT));
     release(c);
 }
 

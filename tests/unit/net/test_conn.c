@@ -191,6 +191,11 @@ static void resuming_tells_of_data_again(void **state)
     assert_string_equal(server->log, "OD");
     server->keeps_input = false;
     conn_set_paused(server->conn, false);
+    conn_set_paused(server->conn, true); /* before it could be told */
+    conn_set_deadline_ms(server->conn, 1);
+    WAIT(w, side_logged(server, 'M'));
+    assert_int_equal(server->got.len, 0);
+    conn_set_paused(server->conn, false);
     assert_int_equal(server->got.len, 0); /* not inside the call */
     WAIT(w, side_got(server, "onetwo"));
     side_destroy(client);
@@ -285,6 +290,34 @@ static void a_reset_is_failed_after_the_data(void **state)
     world_rest_ms(w, 30);
     assert_true(strchr(client->log, 'F')[1] == '\0'); /* nothing after it */
     side_destroy(client);
+    world_destroy(w);
+}
+
+/* A write finds the connection reset, but what the peer said before it hung up is still told. */
+static void last_words_come_before_a_failed_write(void **state)
+{
+    (void)state;
+    struct world *w = world_create();
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(w->port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    WAIT(w, w->accepted_n == 1 && side_logged(w->accepted[0], 'O'));
+    struct side *server = w->accepted[0];
+    assert_int_equal(write(fd, "* BYE\r\n", 7), 7);
+    struct linger reset = {.l_onoff = 1};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    assert_int_equal(close(fd), 0);
+    char *bulk = bulk_create();
+    conn_write(server->conn, slice_of(bulk, 100000)); /* at once, before anything is read */
+    alloc_free(bulk);
+    assert_string_equal(server->log, "O");
+    assert_null(conn_fail(server->conn));
+    WAIT(w, server->is_failed);
+    assert_string_equal(server->log, "ODF");
+    assert_true(side_got(server, "* BYE\r\n"));
+    assert_int_equal(server->fail_status, NETWORK);
+    assert_non_null(strstr(server->fail_text, "writing"));
     world_destroy(w);
 }
 
@@ -483,6 +516,7 @@ int main(void)
         cmocka_unit_test(shared_bytes_and_queues_reach_many),
         cmocka_unit_test(eof_comes_after_the_data_and_writing_goes_on),
         cmocka_unit_test(a_reset_is_failed_after_the_data),
+        cmocka_unit_test(last_words_come_before_a_failed_write),
         cmocka_unit_test(close_flush_delivers_everything),
         cmocka_unit_test(loop_ends_before_a_lingering_connection_does),
         cmocka_unit_test(closing_in_the_callback_ends_the_events),
