@@ -44,6 +44,8 @@ struct probe {
     bool was_sent;
     const char *claims;   /* claim untagged responses of this kind's first letters ("FETCH") */
     bool claims_literals;
+    int declines_from; /* the literal of that number (from 1) and later ones; 0: none */
+    int literals_n;
     bool detaches_in_literal;
     struct buf literal;
     size_t literal_pieces;
@@ -73,6 +75,7 @@ struct scripted {
     size_t cut_at; /* SIZE_MAX: not */
     size_t piece;  /* 0: whole */
     size_t piece_at;
+    char closes_in; /* the owner closes the link in r(eady), u(ntagged), i(dling); 0: not */
     bool wants_closed; /* run until closed(), not until the script's end */
     bool is_closed;
     bool is_failed;
@@ -244,6 +247,14 @@ static inline void scripted_on_patience(void *arg)
                   buf_slice(&s->got));
 }
 
+static inline void owner_perhaps_closes(struct scripted *s, char where)
+{
+    if (s->closes_in == where) {
+        link_close(&s->link, false);
+        evloop_stop(s->loop);
+    }
+}
+
 /* --- the link's owner -------------------------------------------------------------------------- */
 
 static inline void owner_ready(void *owner, struct link *link)
@@ -251,6 +262,7 @@ static inline void owner_ready(void *owner, struct link *link)
     struct scripted *s = owner;
     assert_true(link_is_ready(link));
     buf_add_str(&s->log, "ready;");
+    owner_perhaps_closes(s, 'r');
 }
 
 static inline void owner_untagged(void *owner, struct link *link, const struct response *r)
@@ -263,6 +275,7 @@ static inline void owner_untagged(void *owner, struct link *link, const struct r
         buf_printf(&s->log, "*%d:%u%s;", (int)r->kind, r->number,
                    r->data.holes_n > 0 ? ":hole" : "");
     }
+    owner_perhaps_closes(s, 'u');
 }
 
 static inline void owner_idling(void *owner, struct link *link)
@@ -270,6 +283,7 @@ static inline void owner_idling(void *owner, struct link *link)
     struct scripted *s = owner;
     (void)link;
     buf_add_str(&s->log, "idling;");
+    owner_perhaps_closes(s, 'i');
 }
 
 static inline void owner_closed(void *owner, struct link *link, enum status why,
@@ -322,6 +336,10 @@ static inline bool probe_literal(void *arg, struct unit so_far, uint64_t size)
     struct probe *p = arg;
     assert_true(so_far.holes_n > 0);
     assert_int_equal(so_far.holes[so_far.holes_n - 1].size, size);
+    p->literals_n++;
+    if (p->declines_from != 0 && p->literals_n >= p->declines_from) {
+        return false;
+    }
     if (p->claims_literals) {
         buf_printf(&p->s->log, "%d streams %llu;", probe_number(p), (unsigned long long)size);
     }

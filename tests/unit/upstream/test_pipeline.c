@@ -368,6 +368,26 @@ static void two_streamed_literals_in_one_response(void **state)
     assert_true(slice_eq(buf_slice(&s->probe[1].literal), SLICE("abcde")));
 }
 
+static void send_competing_fetches(struct scripted *s)
+{
+    s->probe[1].declines_from = 2;
+    s->probe[2].claims_literals = true;
+    send_streaming_fetch(s);
+}
+
+static void only_one_streams_of_a_response(void **state)
+{
+    struct scripted *s = *state;
+    RUN(s, UP, DO_(send_competing_fetches),
+        C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
+        S_("* 9 FETCH (BODY[1] {3}\r\nabc BODY[2] {2}\r\nde)\r\nA3 OK x\r\n"), QUIET_(5));
+    char want[160];
+    snprintf(want, sizeof(want), "ready;1 streams 3;1 end;1 end;*%d:9:hole;1 has 9;1:OK;",
+             RESPONSE_FETCH);
+    assert_string_equal(scripted_log(s), want);
+    assert_int_equal(s->probe[2].literal.len, 0);
+}
+
 static void send_fickle_fetch(struct scripted *s)
 {
     send_streaming_fetch(s);
@@ -603,6 +623,11 @@ static void sending_again_from_completions_ends(void **state)
     assert_string_equal(scripted_log(s), "ready;0:END;closed:END;0:END:unsent;");
 }
 
+static void want_idle(struct scripted *s)
+{
+    link_want_idle(s->link, true);
+}
+
 static void take_over(struct scripted *s)
 {
     static const struct link_ops other = {.untagged = owner_untagged, .closed = owner_closed};
@@ -617,6 +642,25 @@ static void the_owner_may_change(void **state)
     RUN(s, UP_WITH("IDLE"), DO_(take_over), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(5),
         S_("* OK x\r\n"), CUT_);
     assert_string_equal(scripted_log(s), "ready;*OK;closed:END;");
+}
+
+static void the_owner_closes_in_its_callbacks(void **state)
+{
+    static const char where[] = "rui";
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct scripted s;
+        scripted_init(&s);
+        s.closes_in = where[i];
+        RUN(&s, UP_WITH("IDLE"), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"),
+            QUIET_(5), DO_(send_three),
+            C_("DONE\r\nA3 NOOP\r\nA4 UID FETCH 1 (FLAGS)\r\nA5 CHECK\r\n"),
+            S_("* 7 FETCH (FLAGS ())\r\nA3 OK x\r\n"), QUIET_(5));
+        assert_null(s.link);
+        assert_null(strstr(scripted_log(&s), "closed"));
+        assert_int_equal(s.probe[2].done_n, where[i] == 'u' ? 1 : 0);
+        scripted_fini(&s);
+    }
 }
 
 /* --- a conversation cut after every octet ---------------------------------------------------------- */
@@ -713,6 +757,7 @@ int main(void)
         TEST(owner_first_then_the_first_that_claims),
         cmocka_unit_test(a_literal_is_streamed_in_any_pieces),
         TEST(two_streamed_literals_in_one_response),
+        TEST(only_one_streams_of_a_response),
         TEST(whoever_streams_leaves_in_the_middle),
         TEST(nobody_streams_a_large_literal),
         TEST(bye_in_flight),
@@ -726,6 +771,7 @@ int main(void)
         cmocka_unit_test(callbacks_may_do_anything),
         TEST(sending_again_from_completions_ends),
         TEST(the_owner_may_change),
+        cmocka_unit_test(the_owner_closes_in_its_callbacks),
         cmocka_unit_test(every_command_completes_once_wherever_it_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,16 @@ static void starttls_when_capabilities_must_be_asked(void **state)
     run(steps, true, certs.good, false, "ready;");
 }
 
+static void nothing_said_in_clear_is_known_inside(void **state)
+{
+    static const struct step steps[] = {
+        S_("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi\r\n"), C_("A1 STARTTLS\r\n"),
+        S_("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nA1 OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] go\r\n"),
+        TLS_, C_("A2 CAPABILITY\r\n"), S_("A2 OK and no list\r\n"), END_};
+    (void)state;
+    run(steps, false, certs.good, false, "closed:PROTOCOL;");
+}
+
 /* RFC 9051 11.1, "the client MUST discard ..." has an attack behind it: replies put into the clear
  * segment together with the OK. */
 static void responses_injected_behind_the_ok(void **state)
@@ -169,6 +179,7 @@ int main(void)
         cmocka_unit_test(preauth_inside_tls),
         cmocka_unit_test(starttls),
         cmocka_unit_test(starttls_when_capabilities_must_be_asked),
+        cmocka_unit_test(nothing_said_in_clear_is_known_inside),
         cmocka_unit_test(responses_injected_behind_the_ok),
         cmocka_unit_test(starttls_refused),
         cmocka_unit_test(certificates_are_verified),
