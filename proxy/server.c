@@ -425,6 +425,14 @@ void server_request_reload(struct server *server, const struct settings *setting
 
 /* --- making one ------------------------------------------------------------------------------- */
 
+static void on_store_drained(void *arg)
+{
+    struct server *server = arg;
+    if (server->accounts != NULL) {
+        accounts_store_drained(server->accounts);
+    }
+}
+
 static void on_store_wakeup(void *arg)
 {
     struct server *server = arg;
@@ -446,6 +454,8 @@ static enum status open_store(struct server *server, struct fail *fail)
         .stats = &server->stats,
         .wake = wakeup_signal,
         .wake_arg = server->store_wakeup,
+        .drained = on_store_drained,
+        .drained_arg = server,
     };
     TRY(store_open(&options, &server->store, fail));
     evloop_add_hook(server->loop, &server->end_of_turn, on_end_of_turn, server);

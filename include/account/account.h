@@ -38,6 +38,9 @@ void accounts_set_settings(struct accounts *accounts, const struct settings *set
 /* Persist what mailboxes know, close every link.  No session may hold an account any more. */
 void accounts_destroy(struct accounts **accounts);
 
+/* The store's backlog has drained (store_options.drained): paused downloads go on. */
+void accounts_store_drained(struct accounts *accounts);
+
 /* --- login ------------------------------------------------------------------------------------ */
 /* st: OK with the account (held for the caller); AUTH with the upstream's refusal in @text
  * ("NO [CODE] words", sanitised; may be empty); NOT_FOUND: no upstream for this login; else why. */

@@ -31,7 +31,7 @@ struct link_login {
 struct link_env {
     struct evloop *loop;
     struct resolver *resolver;
-    struct tls_client *tls; /* NULL only in tests without TLS */
+    struct tls_client *tls;                   /* NULL only in tests without TLS */
     const struct upstream_settings *upstream; /* outlives the link */
     struct stats *stats;
 };
@@ -47,8 +47,8 @@ struct link_ops {
     /* The link is gone: AUTH (login refused, see fail and *refusal), TLS, NETWORK, TIMEOUT, END
      * (BYE or end of stream), PROTOCOL.  All commands have completed before.  refusal: the tagged
      * NO of the login or the BYE, or NULL.  The link's memory goes after this returns. */
-    void (*closed)(void *owner, struct link *link, enum status why,
-                   const struct response *refusal, const struct fail *fail);
+    void (*closed)(void *owner, struct link *link, enum status why, const struct response *refusal,
+                   const struct fail *fail);
 };
 
 /* What a command's owner hears.  Members may be NULL. */
@@ -71,18 +71,18 @@ struct upcmd_ops {
     void (*want_data)(void *arg, struct upcmd *cmd);
     /* Exactly once.  OK/DENIED/PROTOCOL (BAD) with the tagged response; NETWORK, TIMEOUT, END,
      * PROTOCOL (lost for that), CANCELED without; SYNTAX without, when outcmd_ok() was false.
-     * The command is gone when this is called.  was_sent: the whole command including literals left for the server, so
-     * that without a tagged reply its outcome is unknown. */
+     * The command is gone when this is called.  was_sent: the whole command including literals left
+     * for the server or may have, so that without a tagged reply its outcome is unknown. */
     void (*done)(void *arg, enum status st, const struct response *tagged, bool was_sent);
 };
 
 enum {
-    LINK_COLLECT_MAX = 1024 * 1024, /* a literal that nobody streams */
+    LINK_COLLECT_MAX = 1024 * 1024,  /* a literal that nobody streams */
     LINK_LINE_MAX = 8 * 1024 * 1024, /* one response with its collected literals */
 };
 
 enum upcmd_flags {
-    UPCMD_ALONE = 1, /* nothing before it in flight when sent, nothing sent until it completes */
+    UPCMD_ALONE = 1,  /* nothing before it in flight when sent, nothing sent until it completes */
     UPCMD_STREAM = 2, /* ends with a literal given by link_stream_write() */
 };
 
@@ -101,7 +101,7 @@ bool link_is_ready(const struct link *link);
 /* "1.2.3.4:993", for logs. */
 const char *link_peer(const struct link *link);
 const struct capabilities *link_capabilities(const struct link *link);
-bool link_has_qresync(const struct link *link);  /* enabled */
+bool link_has_qresync(const struct link *link);   /* enabled */
 bool link_has_condstore(const struct link *link); /* enabled */
 /* Commands queued or in flight, IDLE not counted. */
 size_t link_load(const struct link *link);

@@ -1,8 +1,8 @@
 #ifndef UPSTREAM_PROFILE_H
 #define UPSTREAM_PROFILE_H
-/* What is known of one kind of server, one table row each.  Found by words the server says of itself:
- * greeting, capabilities, ID.  A fact that was not measured takes the careful value: slower, never
- * wrong.  Rows are static and immutable.                                          Thread: any. */
+/* What is known of one kind of server, one table row each.  Found by words the server says of
+ * itself: greeting, capabilities, ID.  A fact that was not measured takes the careful value:
+ * slower, never wrong.  Rows are static and immutable. Thread: any. */
 #include "base/slice.h"
 
 struct link;

@@ -171,6 +171,19 @@ void account__check_use(struct account *account)
     }
 }
 
+void accounts_store_drained(struct accounts *accounts)
+{
+    struct account *account, *next;
+    HASH_ITER(hh, accounts->by_key, account, next) {
+        struct feed *feed, *next_feed;
+        HASH_ITER(hh, account->feeds, feed, next_feed) {
+            if (feed->plan != NULL) {
+                plan_flush(feed->plan);
+            }
+        }
+    }
+}
+
 void account_attach(struct account *account, struct account_user *user)
 {
     user->account = account;

@@ -58,7 +58,7 @@ static void tell_model(struct session *session, struct feed *feed, const struct 
     tell(session, args->mailbox, &values, args->items);
 }
 
-static void send_status(struct session *session, struct job *job)
+static void send_status(struct job *job)
 {
     struct write *write = job->work;
     const struct args_status *args = &job->parsed.args.status;
@@ -95,7 +95,7 @@ static enum step run_status(struct session *session, struct job *job)
         return STEP_DONE;
     }
     if (!write->is_sent) {
-        send_status(session, job);
+        send_status(job);
         return STEP_WAIT;
     }
     if (!write->is_done) {

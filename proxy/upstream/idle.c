@@ -1,6 +1,6 @@
-/* IDLE: begun when nothing was to be said for a moment, ended by whatever is to be said, given again
- * before servers and address translators forget us.  RFC 2177: "clients using IDLE are advised to
- * terminate the IDLE and re-issue it at least every 29 minutes". */
+/* IDLE: begun when nothing was to be said for a moment, ended by whatever is to be said, given
+ * again before servers and address translators forget us.  RFC 2177: "clients using IDLE are
+ * advised to terminate the IDLE and re-issue it at least every 29 minutes". */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -78,8 +78,7 @@ void idle__tagged(struct link *link, const struct response *r)
 {
     link->idle_tag = 0;
     if (link->state == LINK_IDLE_ASKED) {
-        LOG(LOG_INFO, "link", "msg=\"IDLE refused\" peer=%s text=%s", link->peer,
-            LOG_Q(r->text));
+        LOG(LOG_INFO, "link", "msg=\"IDLE refused\" peer=%s text=%s", link->peer, LOG_Q(r->text));
         link->idle_failures = LINK__IDLE_FAILURES_MAX;
     } else if (link->state == LINK_IDLING) {
         link->idle_failures++; /* ended by the server; not for ever at 20 a second */

@@ -59,7 +59,8 @@ static void link_count(struct link *link)
     link->counted_out = out;
 }
 
-/* --- deadline ---------------------------------------------------------------------------------- */
+/* --- deadline ----------------------------------------------------------------------------------
+ */
 
 /* What shows that the other end lives: its octets, and that it takes a long command of ours. */
 static uint64_t link_bytes(const struct link *link)
@@ -112,7 +113,8 @@ static void link_on_deadline(void *arg)
     }
 }
 
-/* --- connection events ------------------------------------------------------------------------- */
+/* --- connection events -------------------------------------------------------------------------
+ */
 
 static void link_on_open(struct link *link)
 {
@@ -186,7 +188,8 @@ static void link_on_event(void *arg, struct conn *conn, enum conn_event event)
     }
 }
 
-/* --- end --------------------------------------------------------------------------------------- */
+/* --- end ---------------------------------------------------------------------------------------
+ */
 
 static void link_destroy(void *ptr)
 {
@@ -222,8 +225,8 @@ static void link_tear_down(void *arg)
     evloop_reap(link->env.loop, link, link_destroy);
 }
 
-void link__lose(struct link *link, enum status why, const struct response *refusal,
-                const char *fmt, ...)
+void link__lose(struct link *link, enum status why, const struct response *refusal, const char *fmt,
+                ...)
 {
     if (link__is_over(link)) {
         return;
@@ -280,7 +283,8 @@ void link_close(struct link **link_ptr, bool polite)
     evloop_reap(link->env.loop, link, link_destroy);
 }
 
-/* --- beginning --------------------------------------------------------------------------------- */
+/* --- beginning ---------------------------------------------------------------------------------
+ */
 
 static void link_dial(struct link *link)
 {
@@ -330,7 +334,8 @@ void link_set_owner(struct link *link, const struct link_ops *ops, void *owner)
     link->owner = owner;
 }
 
-/* --- facts ------------------------------------------------------------------------------------- */
+/* --- facts -------------------------------------------------------------------------------------
+ */
 
 bool link_is_ready(const struct link *link)
 {

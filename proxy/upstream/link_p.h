@@ -1,8 +1,9 @@
 #ifndef UPSTREAM_LINK_P_H
 #define UPSTREAM_LINK_P_H
-/* What the files of this folder share.  link.c: life, states, connection events.  receive.c: bytes to
- * responses to whoever they concern.  login.c: greeting to READY.  pipeline.c: commands.  wire.c: one
- * command as octets.  idle.c: IDLE.                                               Thread: loop. */
+/* What the files of this folder share.  link.c: life, states, connection events.  receive.c: bytes
+ * to responses to whoever they concern.  login.c: greeting to READY.  pipeline.c: commands. wire.c:
+ * one command as octets.  idle.c: IDLE.                                               Thread: loop.
+ */
 #include "base/buf.h"
 #include "imap/outcmd.h"
 #include "imap/reader.h"
@@ -126,9 +127,10 @@ struct link {
 void link__goto(struct link *link, enum link_state next, const char *why);
 bool link__is_over(const struct link *link);
 /* The link is no more: marks it, ends the connection, completes everything in this turn but not
- * inside this call.  Nothing when it is over already.  @refusal borrows from the reader or is NULL. */
-void link__lose(struct link *link, enum status why, const struct response *refusal,
-                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+ * inside this call.  Nothing when it is over already.  @refusal borrows from the reader or is NULL.
+ */
+void link__lose(struct link *link, enum status why, const struct response *refusal, const char *fmt,
+                ...) __attribute__((format(printf, 4, 5)));
 /* Start or stop the deadline of the commands, by what is awaited. */
 void link__watch(struct link *link);
 

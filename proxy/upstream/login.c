@@ -1,8 +1,9 @@
 /* From the greeting to READY.
  *
- *   greeting [CAPABILITY] -> (CAPABILITY) -> STARTTLS -> TLS -> CAPABILITY -> AUTHENTICATE PLAIN | LOGIN
- *     -> CAPABILITY, ID, ENABLE in one flight, what the present knowledge allows; what the answer to
- *        CAPABILITY then offers besides, in a second one -> READY
+ *   greeting [CAPABILITY] -> (CAPABILITY) -> STARTTLS -> TLS -> CAPABILITY -> AUTHENTICATE PLAIN |
+ * LOGIN
+ *     -> CAPABILITY, ID, ENABLE in one flight, what the present knowledge allows; what the answer
+ * to CAPABILITY then offers besides, in a second one -> READY
  *
  * RFC 9051 11.1, protocol T41: nothing said before TLS survives it; PREAUTH is never taken, since
  * then nobody has looked at our secret.  Completions do nothing once the link is over. */
@@ -14,7 +15,8 @@
 
 static void login_go_on(struct link *link);
 
-/* --- knowledge --------------------------------------------------------------------------------- */
+/* --- knowledge ---------------------------------------------------------------------------------
+ */
 
 static void login_note_said(struct link *link, struct slice words)
 {
@@ -74,7 +76,8 @@ void login__untagged(struct link *link, const struct response *r)
     }
 }
 
-/* --- CAPABILITY and STARTTLS ------------------------------------------------------------------- */
+/* --- CAPABILITY and STARTTLS -------------------------------------------------------------------
+ */
 
 static void login_send(struct link *link, const char *text, const struct upcmd_ops *ops)
 {
@@ -150,7 +153,8 @@ enum login_way login__choose(const struct upstream_settings *upstream, bool is_l
     return is_offered && is_wanted ? LOGIN_STARTTLS : LOGIN_PLAINTEXT;
 }
 
-/* --- after the login --------------------------------------------------------------------------- */
+/* --- after the login ---------------------------------------------------------------------------
+ */
 
 static void login_end(struct link *link)
 {
@@ -221,7 +225,8 @@ static void login_begin_rest(struct link *link)
     login_go_on(link);
 }
 
-/* --- the login --------------------------------------------------------------------------------- */
+/* --- the login ---------------------------------------------------------------------------------
+ */
 
 static void login_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
@@ -348,8 +353,7 @@ static void login_begin(struct link *link)
         link__lose(link, PROTOCOL, NULL, "a NUL in the login");
         return;
     }
-    if (!has_plain &&
-        (capability_has(&link->caps, CAP_LOGINDISABLED) || login->authzid.len > 0)) {
+    if (!has_plain && (capability_has(&link->caps, CAP_LOGINDISABLED) || login->authzid.len > 0)) {
         link__lose(link, PROTOCOL, NULL, "the server offers no way to log in that we have");
         return;
     }
@@ -364,7 +368,8 @@ static void login_begin(struct link *link)
     link->has_caps = false;
 }
 
-/* --- steps ------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------
+ */
 
 static void login_with_what_is_offered(struct link *link)
 {

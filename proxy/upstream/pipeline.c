@@ -3,10 +3,10 @@
  *   link_send -> queue -(pump, once a turn)-> flight ... tagged reply -> done
  *                  FILLING        WRITING <-> AWAIT_GO -> STREAMING -> WRITING -> SENT
  *
- * Only the last one in flight (`current`) may be other than SENT: at a synchronising literal it waits
- * for "+" and everything behind it waits in the queue.  Commands of the login stand before others in
- * the queue and alone go before READY.  Writing keeps to the room the connection has.
- * RFC 3501 5.5, 7.5; RFC 7888. */
+ * Only the last one in flight (`current`) may be other than SENT: at a synchronising literal it
+ * waits for "+" and everything behind it waits in the queue.  Commands of the login stand before
+ * others in the queue and alone go before READY.  Writing keeps to the room the connection has. RFC
+ * 3501 5.5, 7.5; RFC 7888. */
 #include <string.h>
 #include <utlist.h>
 
@@ -52,7 +52,8 @@ bool pipeline__has_internal(const struct link *link)
            (link->queue.head != NULL && is_internal(link->queue.head));
 }
 
-/* --- making and ending ------------------------------------------------------------------------- */
+/* --- making and ending -------------------------------------------------------------------------
+ */
 
 struct upcmd *upcmd__create(struct link *link, unsigned flags, const struct upcmd_ops *ops,
                             void *arg)
@@ -107,7 +108,8 @@ void pipeline__fail_all(struct link *link, enum status st)
     }
 }
 
-/* --- queueing ---------------------------------------------------------------------------------- */
+/* --- queueing ----------------------------------------------------------------------------------
+ */
 
 void pipeline__add(struct link *link, struct upcmd *cmd)
 {
@@ -181,7 +183,8 @@ void upcmd_detach(struct upcmd *cmd)
     }
 }
 
-/* --- sending ----------------------------------------------------------------------------------- */
+/* --- sending -----------------------------------------------------------------------------------
+ */
 
 /* May commands that are not of the login be written now?  Ends IDLE for them. */
 static bool may_send(struct link *link, const struct upcmd *cmd)
@@ -315,7 +318,8 @@ void pipeline__pump(void *arg)
     }
 }
 
-/* --- streamed literals and "+" ----------------------------------------------------------------- */
+/* --- streamed literals and "+" -----------------------------------------------------------------
+ */
 
 static void want_data(struct upcmd *cmd)
 {
@@ -382,7 +386,8 @@ size_t link_stream_write(struct upcmd *cmd, struct slice bytes)
     return taken;
 }
 
-/* --- responses --------------------------------------------------------------------------------- */
+/* --- responses ---------------------------------------------------------------------------------
+ */
 
 static bool tag_parse(struct slice tag, uint32_t *number_out)
 {
@@ -396,8 +401,8 @@ static enum status cond_status(enum response_cond cond)
 }
 
 /* NO or BAD before the command was complete.  Where the server waits for us to go on after "+" it
- * has not got our literal and never will; anywhere else the rest of the command would be taken for a
- * command. */
+ * has not got our literal and never will; anywhere else the rest of the command would be taken for
+ * a command. */
 static void answered_early(struct link *link, struct upcmd *cmd, const struct response *r)
 {
     bool is_clean = cmd->stage == UPCMD_AWAIT_GO;
@@ -477,8 +482,7 @@ struct upcmd *pipeline__claim(struct link *link, struct unit text, uint64_t size
     struct upcmd *only = link->literal_owner;
     for (struct upcmd *cmd = link->flight.head; cmd != NULL; cmd = cmd->next) {
         bool is_asked = cmd->ops != NULL && cmd->ops->literal != NULL;
-        if (is_asked && (only == NULL || cmd == only) &&
-            cmd->ops->literal(cmd->arg, text, size)) {
+        if (is_asked && (only == NULL || cmd == only) && cmd->ops->literal(cmd->arg, text, size)) {
             return cmd->ops != NULL ? cmd : NULL;
         }
         if (link__is_over(link)) {

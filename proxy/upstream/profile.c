@@ -1,5 +1,6 @@
-/* Facts of providers.  Words in `marks` stand in greetings, capability lists or ID answers that were
- * seen in public; the first row that matches wins, so what names itself most exactly comes first. */
+/* Facts of providers.  Words in `marks` stand in greetings, capability lists or ID answers that
+ * were seen in public; the first row that matches wins, so what names itself most exactly comes
+ * first. */
 #include "upstream/profile.h"
 
 enum { FRESH_PUSHED_MS = 30000, FRESH_POLLED_MS = 5000 };
@@ -55,8 +56,10 @@ static const struct profile profiles[] = {
      .fresh_ms = FRESH_POLLED_MS},
 };
 
-static const struct profile generic = {
-    .name = "generic", .max_connections = 4, .fresh_ms = FRESH_POLLED_MS, .has_sound_qresync = true};
+static const struct profile generic = {.name = "generic",
+                                       .max_connections = 4,
+                                       .fresh_ms = FRESH_POLLED_MS,
+                                       .has_sound_qresync = true};
 
 static bool said_has(struct slice said, const char *mark)
 {

@@ -2,7 +2,8 @@
  *
  *   conn input -> reader -> LINE     -> "+"      idle.c or the command that waits for it
  *                                    -> tagged   the command of that tag
- *                                    -> "*"      login.c before READY; else the owner, then commands
+ *                                    -> "*"      login.c before READY; else the owner, then
+ * commands
  *                        -> LITERAL  -> claimed: streamed to the claimer; else collected
  *
  * A response with a literal that somebody streamed is the owner's and the claimer's alone: for any
@@ -45,8 +46,7 @@ static void read_line(struct link *link)
     }
     if (response_parse(unit, &r) != OK) {
         /* What it would have told is not known: the link is no longer believed. */
-        LOG(LOG_WARN, "link", "msg=\"cannot parse\" peer=%s line=%s", link->peer,
-            LOG_Q(unit.text));
+        LOG(LOG_WARN, "link", "msg=\"cannot parse\" peer=%s line=%s", link->peer, LOG_Q(unit.text));
         link__lose(link, PROTOCOL, NULL, "a response that does not parse");
         return;
     }

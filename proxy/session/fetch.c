@@ -1,0 +1,296 @@
+/* FETCH and UID FETCH: run, plan ahead, cancel. */
+#include "base/alloc.h"
+#include "fetch_p.h"
+#include "model/uidset.h"
+
+/* --- the beginning ------------------------------------------------------------------------------------ */
+
+static void refreshed(void *arg, enum status st)
+{
+    struct fetch_work *work = arg;
+    (void)st; /* the upstream is away: what is known is told, as to any view */
+    work->refresh = NULL;
+    work->is_refreshed = true;
+    session_wake(work->session);
+}
+
+static void attach(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (work->session == NULL) {
+        work->session = session;
+        work->job = job;
+        ranges_init(&work->uids, 0);
+        ranges_init(&work->unseen, 0);
+        buf_init(&work->out, 0);
+    }
+}
+
+static const char *objection(const struct session *session, const struct job *job)
+{
+    const struct args_fetch *args = &job->parsed.args.fetch;
+    if (args->is_vanished &&
+        (!command_is_uid(&job->parsed) || (session->enabled & ENABLED_QRESYNC) == 0)) {
+        return "BAD VANISHED needs UID FETCH and QRESYNC";
+    }
+    return NULL;
+}
+
+/* RFC 7162 3.2.6: of the UIDs asked for, those that are not there (more than vanished since, which is
+ * allowed). */
+static void tell_vanished(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    struct mailbox *mailbox = feed_mailbox(session->feed);
+    struct ranges gone, present;
+    ranges_init(&gone, SEQSET_PARTS_MAX);
+    ranges_init(&present, 0);
+    uint32_t last = mailbox_uidnext(mailbox) - 1;
+    if (seqset_resolve(&job->parsed.args.fetch.set, last, &gone) == OK) {
+        ranges_clip(&gone, last);
+        mailbox_scan_uids(mailbox, NULL, &present);
+        ranges_subtract(&gone, &present);
+    }
+    if (!ranges_empty(&gone)) {
+        buf_add_str(&work->out, "* VANISHED (EARLIER) ");
+        ranges_format(&gone, &work->out);
+        buf_add_str(&work->out, "\r\n");
+    }
+    ranges_fini(&gone);
+    ranges_fini(&present);
+}
+
+static void fini(struct fetch_work *work)
+{
+    fetch__release_all(work);
+    if (work->has_lookup) {
+        lookup_fini(&work->lookup);
+        work->has_lookup = false;
+    }
+    fetch__end_seen(work, false);
+    ranges_fini(&work->uids);
+    ranges_fini(&work->unseen);
+    buf_fini(&work->out);
+}
+
+static enum step finish(struct session *session, struct job *job, const char *text)
+{
+    struct fetch_work *work = job->work;
+    fetch__flush(work);
+    fini(work);
+    job_finish_str(session, job, text);
+    return STEP_DONE;
+}
+
+/* False: finished already. */
+static bool resolve(struct session *session, struct job *job, enum step *step_out)
+{
+    struct fetch_work *work = job->work;
+    const struct args_fetch *args = &job->parsed.args.fetch;
+    const char *no = objection(session, job);
+    if (no == NULL && !fetch__prepare(work)) {
+        no = "BAD Invalid messageset";
+    }
+    if (no != NULL) {
+        *step_out = finish(session, job, no);
+        return false;
+    }
+    if (args->items.has_modseq || args->has_changedsince) {
+        session_enable_condstore(session);
+    }
+    work->is_resolved = true;
+    return true;
+}
+
+static bool is_fresh_enough(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (!work->needs_model || work->is_refreshed || feed_is_fresh(session->feed)) {
+        return true;
+    }
+    if (work->refresh == NULL) {
+        work->refresh = feed_refresh(session->feed, false, refreshed, work);
+    }
+    return false;
+}
+
+/* --- messages ------------------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct fetch_work *work, const struct view_message *message)
+{
+    const struct args_fetch *args = &work->job->parsed.args.fetch;
+    return !args->has_changedsince ||
+           (!message->is_vanished &&
+            (message->modseq == 0 || message->modseq > args->changedsince));
+}
+
+static bool next_message(struct fetch_work *work)
+{
+    while (view_iter_next(&work->iter, &work->message)) {
+        if (is_wanted(work, &work->message)) {
+            work->has_message = true;
+            work->pending = fetch__take(work, work->message.uid);
+            lookup_to(&work->lookup, work->message.uid);
+            return true;
+        }
+    }
+    work->is_over = true;
+    return false;
+}
+
+static void end_message(struct fetch_work *work)
+{
+    work->has_message = false;
+    if (work->pending != NULL) {
+        pending_release(feed_plan(work->session->feed), &work->pending);
+    }
+}
+
+/* Write until there is nothing more, something is missing, or the client has enough for now. */
+static enum emit emit_messages(struct fetch_work *work)
+{
+    while (work->has_message || next_message(work)) {
+        enum emit result = fetch__emit(work);
+        if (result == EMIT_WAIT && !work->in_line && work->asked_uid < work->message.uid) {
+            work->asked_uid = work->message.uid;
+        }
+        if (result != EMIT_DONE) {
+            return result;
+        }
+        end_message(work);
+        if (work->out.len >= FETCH_FLUSH) {
+            fetch__flush(work);
+        }
+        if (work->written >= SESSION_OUT_BUDGET || !session_has_room(work->session)) {
+            return EMIT_ROOM;
+        }
+    }
+    return EMIT_DONE;
+}
+
+static enum emit turn(struct session *session, struct fetch_work *work)
+{
+    struct store *store = session->env->store;
+    work->written = 0;
+    store_read_begin(store);
+    lookup_begin(&work->lookup);
+    if (work->has_message) {
+        lookup_to(&work->lookup, work->message.uid);
+    }
+    enum emit result = emit_messages(work);
+    fetch__flush(work);
+    if (result == EMIT_WAIT || work->held.n > 0) {
+        fetch__ask_ahead(work);
+    }
+    lookup_end(&work->lookup);
+    store_read_end(store);
+    return result;
+}
+
+/* --- the verb ------------------------------------------------------------------------------------------- */
+
+static enum step start(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    enum step step = STEP_DONE;
+    attach(session, job);
+    if (!work->is_resolved || job->is_planned) {
+        job->is_planned = false; /* what was planned was a guess: numbers count from now */
+        if (!resolve(session, job, &step)) {
+            return step;
+        }
+    }
+    if (!is_fresh_enough(session, job)) {
+        return STEP_WAIT;
+    }
+    work->is_started = true;
+    work->asked_uid = 0;
+    if (job->parsed.args.fetch.is_vanished) {
+        tell_vanished(session, job);
+    }
+    fetch__begin_seen(work);
+    view_iter_init(&work->iter, session->view, &work->uids);
+    return STEP_AGAIN;
+}
+
+static enum step end(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (work->seen_request != NULL) {
+        return STEP_WAIT;
+    }
+    fetch__end_seen(work, true);
+    if (work->failed != OK) {
+        return finish(session, job, status_client_text(work->failed));
+    }
+    if (work->is_incomplete) {
+        return finish(session, job,
+                      "OK [EXPUNGEISSUED] Some messages were already expunged.");
+    }
+    return finish(session, job, "OK Fetch completed.");
+}
+
+static enum step run_fetch(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (!work->is_started) {
+        enum step step = start(session, job);
+        if (step != STEP_AGAIN) {
+            return step;
+        }
+    }
+    if (!work->is_over) {
+        switch (turn(session, work)) {
+        case EMIT_DONE:
+            break;
+        case EMIT_WAIT:
+            plan_wait(feed_plan(session->feed), &work->waiter);
+            return STEP_WAIT;
+        case EMIT_ROOM:
+            return session_has_room(session) ? STEP_AGAIN : STEP_WAIT;
+        case EMIT_FAIL:
+            work->is_over = true;
+            break;
+        case EMIT_ABORT:
+            session_abort(session);
+            return STEP_CLOSE;
+        }
+    }
+    return end(session, job);
+}
+
+static void plan_fetch(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    struct store *store = session->env->store;
+    attach(session, job);
+    if (objection(session, job) != NULL || !fetch__prepare(work)) {
+        return;
+    }
+    store_read_begin(store);
+    lookup_begin(&work->lookup);
+    fetch__ask_ahead(work);
+    lookup_end(&work->lookup);
+    store_read_end(store);
+}
+
+static void cancel_fetch(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (work->session == NULL) {
+        return;
+    }
+    (void)session;
+    if (work->refresh != NULL) {
+        feed_refresh_cancel(&work->refresh);
+    }
+    if (work->seen_request != NULL) {
+        account_request_cancel(&work->seen_request);
+    }
+    fini(work);
+}
+
+const struct verb verb_fetch = {.work_size = sizeof(struct fetch_work),
+                                .run = run_fetch,
+                                .cancel = cancel_fetch,
+                                .plan_ahead = plan_fetch};

@@ -1,0 +1,152 @@
+/* Asking ahead: everything that a window of messages lacks goes upstream in one flight. */
+#include "base/alloc.h"
+#include "fetch_p.h"
+
+static size_t window(const struct fetch_work *work)
+{
+    return work->wants_bodies ? FETCH_WINDOW_BODIES : FETCH_WINDOW;
+}
+
+static void hold(struct held *held, struct pending *pending)
+{
+    if (held->n == held->cap) {
+        size_t cap = held->cap > 0 ? held->cap * 2 : 16;
+        struct pending **ring = alloc_array(cap, sizeof(struct pending *));
+        for (size_t i = 0; i < held->n; i++) {
+            ring[i] = held->ring[(held->first + i) % held->cap];
+        }
+        alloc_free(held->ring);
+        held->ring = ring;
+        held->cap = cap;
+        held->first = 0;
+    }
+    held->ring[(held->first + held->n) % held->cap] = pending;
+    held->n++;
+}
+
+/* The pending for what @uid lacks; NULL when nothing is. */
+static struct pending *ask(struct fetch_work *work, uint32_t uid)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    struct plan *plan = feed_plan(work->session->feed);
+    struct pending *pending = NULL;
+    struct lookup_value found;
+    lookup_to(&work->lookup, uid);
+    for (size_t i = 0; i < items->n; i++) {
+        const struct fetch_item *item = &items->at[i];
+        if ((fetch_kind_traits(item->kind) & FETCH_IS_MODEL) != 0 ||
+            lookup_get(&work->lookup, i, &found)) {
+            continue;
+        }
+        if (pending == NULL) {
+            pending = plan_ask(plan, uid, item);
+        } else {
+            pending_add(pending, item);
+        }
+    }
+    return pending;
+}
+
+void fetch__ask_ahead(struct fetch_work *work)
+{
+    uint32_t from = work->asked_uid;
+    struct view_iter iter;
+    struct view_message message;
+    struct ranges rest;
+    if (from == UINT32_MAX || work->held.n > window(work) / 2) {
+        return;
+    }
+    ranges_init(&rest, 0);
+    ranges_add_all(&rest, &work->uids);
+    if (from > 0) {
+        ranges_remove(&rest, 1, from);
+    }
+    view_iter_init(&iter, work->session->view, &rest);
+    bool more = false;
+    for (size_t n = 0; n < FETCH_SCAN_MAX && work->held.n < window(work) &&
+                       (more = view_iter_next(&iter, &message));
+         n++) {
+        struct pending *pending = message.is_vanished ? NULL : ask(work, message.uid);
+        if (pending != NULL) {
+            hold(&work->held, pending);
+        }
+        work->asked_uid = message.uid;
+    }
+    if (!more && work->held.n < window(work)) {
+        work->asked_uid = UINT32_MAX;
+    }
+    ranges_fini(&rest);
+}
+
+struct pending *fetch__take(struct fetch_work *work, uint32_t uid)
+{
+    struct plan *plan = feed_plan(work->session->feed);
+    struct held *held = &work->held;
+    while (held->n > 0) {
+        struct pending *pending = held->ring[held->first];
+        if (pending_uid(pending) > uid) {
+            return NULL;
+        }
+        held->first = (held->first + 1) % held->cap;
+        held->n--;
+        if (pending_uid(pending) == uid) {
+            return pending;
+        }
+        pending_release(plan, &pending);
+    }
+    return NULL;
+}
+
+void fetch__release_all(struct fetch_work *work)
+{
+    struct session *session = work->session;
+    struct plan *plan = session->feed != NULL ? feed_plan(session->feed) : NULL;
+    if (plan != NULL) {
+        (void)fetch__take(work, UINT32_MAX);
+        if (work->pending != NULL) {
+            pending_release(plan, &work->pending);
+        }
+        if (work->rest != NULL) {
+            pending_release(plan, &work->rest);
+        }
+        plan_unwait(plan, &work->waiter);
+    }
+    alloc_free(work->held.ring);
+    work->held = (struct held){0};
+}
+
+static void on_progress(struct plan_waiter *waiter)
+{
+    struct fetch_work *work =
+        (struct fetch_work *)((char *)waiter - offsetof(struct fetch_work, waiter));
+    session_wake(work->session);
+}
+
+/* Which messages, and what is needed of them.  False: the client's set is wrong. */
+bool fetch__prepare(struct fetch_work *work)
+{
+    struct session *session = work->session;
+    struct job *job = work->job;
+    const struct args_fetch *args = &job->parsed.args.fetch;
+    ranges_reset(&work->uids);
+    if (set_resolve(session, &args->set, command_is_uid(&job->parsed), &work->uids) != OK) {
+        return false;
+    }
+    work->waiter.progress = on_progress;
+    work->needs_model = args->has_changedsince;
+    for (size_t i = 0; i < args->items.n; i++) {
+        const struct fetch_item *item = &args->items.at[i];
+        work->needs_model = work->needs_model || item->kind == FETCH_FLAGS ||
+                            item->kind == FETCH_MODSEQ;
+        work->wants_bodies =
+            work->wants_bodies || item->kind == FETCH_BINARY ||
+            (item->kind == FETCH_SECTION && item->section != SECTION_FIELDS &&
+             item->section != SECTION_FIELDS_NOT && item->section != SECTION_MIME);
+    }
+    if (!work->has_lookup) {
+        work->has_lookup =
+            lookup_init(&work->lookup, session->env->store, feed_store_id(session->feed),
+                        &args->items, &job->arena, session->env->stats) == OK;
+    }
+    return work->has_lookup;
+}

@@ -1,0 +1,453 @@
+/* One FETCH line per message (protocol F1-F12): UID, FLAGS, then the items as they were asked. */
+#include "fetch_p.h"
+
+#include "imap/emit.h"
+
+void fetch__flush(struct fetch_work *work)
+{
+    if (work->out.len > 0) {
+        session_write(work->session, buf_slice(&work->out));
+        work->written += work->out.len;
+        buf_reset(&work->out);
+    }
+}
+
+/* --- where a value is ----------------------------------------------------------------------------- */
+
+enum where { WHERE_CACHED, WHERE_PENDING, WHERE_ARRIVING, WHERE_ABSENT, WHERE_WAIT, WHERE_FAILED };
+
+struct found {
+    enum where where;
+    struct lookup_value cached;
+    const struct value *value;
+};
+
+static enum where where_pending(struct fetch_work *work, const struct value *value)
+{
+    switch (value->state) {
+    case VALUE_WANTED:
+        return WHERE_WAIT;
+    case VALUE_ARRIVING:
+        return WHERE_ARRIVING;
+    case VALUE_HERE:
+        return WHERE_PENDING;
+    case VALUE_ABSENT:
+        return WHERE_ABSENT;
+    case VALUE_FAILED:
+        work->failed = value->why;
+        return WHERE_FAILED;
+    }
+    return WHERE_WAIT;
+}
+
+static struct found find(struct fetch_work *work, size_t i)
+{
+    const struct fetch_item *item = &work->job->parsed.args.fetch.items.at[i];
+    struct plan *plan = feed_plan(work->session->feed);
+    struct found found = {.where = WHERE_CACHED};
+    if (work->pending != NULL) {
+        found.value = pending_value(work->pending, item);
+    }
+    if (found.value != NULL) {
+        found.where = where_pending(work, found.value);
+        return found;
+    }
+    if (lookup_get(&work->lookup, i, &found.cached)) {
+        return found;
+    }
+    if (work->message.is_vanished) {
+        found.where = WHERE_ABSENT;
+        return found;
+    }
+    if (work->pending == NULL) {
+        work->pending = plan_ask(plan, work->message.uid, item);
+    } else {
+        pending_add(work->pending, item);
+    }
+    found.where = WHERE_WAIT;
+    return found;
+}
+
+static bool is_model(const struct fetch_item *item)
+{
+    return (fetch_kind_traits(item->kind) & FETCH_IS_MODEL) != 0;
+}
+
+/* Is everything there that the line needs to be begun?  *absent_out: something will never be. */
+static enum emit check_items(struct fetch_work *work, bool *absent_out)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    enum emit result = EMIT_DONE;
+    *absent_out = false;
+    for (size_t i = 0; i < items->n; i++) {
+        if (is_model(&items->at[i])) {
+            continue;
+        }
+        enum where where = find(work, i).where;
+        if (where == WHERE_FAILED) {
+            return EMIT_FAIL;
+        }
+        *absent_out = *absent_out || where == WHERE_ABSENT;
+        result = where == WHERE_WAIT ? EMIT_WAIT : result;
+    }
+    return result;
+}
+
+/* --- items of the model ----------------------------------------------------------------------------- */
+
+static void add_name(struct fetch_work *work, struct slice name)
+{
+    if (work->has_items) {
+        buf_add_char(&work->out, ' ');
+    }
+    work->has_items = true;
+    buf_add(&work->out, name);
+    buf_add_char(&work->out, ' ');
+}
+
+static void add_flags(struct fetch_work *work)
+{
+    struct flags *table = mailbox_flags(feed_mailbox(work->session->feed));
+    uint32_t id = work->message.flags;
+    if (fetch__becomes_seen(work, work->message.uid) &&
+        flags_apply(table, id, FLAG_OP_ADD, work->seen_id, &id) != OK) {
+        id = work->message.flags;
+    }
+    struct slice text = flags_text(table, id);
+    add_name(work, SLICE("FLAGS"));
+    if (work->message.is_recent) {
+        buf_add(&work->out, slice_sub(text, 0, text.len - 1));
+        buf_add(&work->out, text.len > 2 ? SLICE(" \\Recent)") : SLICE("\\Recent)"));
+    } else {
+        buf_add(&work->out, text);
+    }
+}
+
+static void add_modseq(struct fetch_work *work)
+{
+    add_name(work, SLICE("MODSEQ"));
+    buf_add_char(&work->out, '(');
+    buf_add_u64(&work->out, work->message.modseq);
+    buf_add_char(&work->out, ')');
+}
+
+static bool asks(const struct fetch_work *work, enum fetch_kind kind)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    for (size_t i = 0; i < items->n; i++) {
+        if (items->at[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin_line(struct fetch_work *work)
+{
+    struct buf *out = &work->out;
+    bool tells_flags =
+        asks(work, FETCH_FLAGS) || fetch__becomes_seen(work, work->message.uid);
+    work->in_line = true;
+    work->has_items = false;
+    work->item_at = 0;
+    buf_add(out, SLICE("* "));
+    buf_add_u64(out, work->message.msn);
+    buf_add(out, SLICE(" FETCH ("));
+    if (command_is_uid(&work->job->parsed) || asks(work, FETCH_UID)) {
+        add_name(work, SLICE("UID"));
+        buf_add_u64(out, work->message.uid);
+    }
+    if (tells_flags && !work->message.is_vanished) {
+        add_flags(work);
+    }
+}
+
+/* --- octets ------------------------------------------------------------------------------------------ */
+
+/* Cut [offset, offset+count) out of a value of @size octets that begins at @base of its section. */
+static void cut(const struct fetch_item *item, uint64_t base, uint64_t size, uint64_t *at,
+                uint64_t *end)
+{
+    *at = 0;
+    *end = size;
+    if (!item->has_partial) {
+        return;
+    }
+    *at = item->offset > base ? item->offset - base : 0;
+    *at = *at < size ? *at : size;
+    *end = item->count < size - *at ? *at + item->count : size;
+}
+
+static void add_literal_header(struct fetch_work *work, uint64_t n, bool is_literal8)
+{
+    struct buf *out = &work->out;
+    buf_add(out, is_literal8 ? SLICE("~{") : SLICE("{"));
+    buf_add_u64(out, n);
+    buf_add(out, SLICE("}\r\n"));
+}
+
+static void add_octets(struct fetch_work *work, const struct fetch_item *item, struct slice bytes,
+                       uint64_t base, bool is_literal8)
+{
+    uint64_t at, end;
+    cut(item, base, bytes.len, &at, &end);
+    add_literal_header(work, end - at, is_literal8);
+    buf_add(&work->out, slice_sub(bytes, (size_t)at, (size_t)(end - at)));
+}
+
+static void open_literal(struct fetch_work *work, const struct fetch_item *item,
+                         const struct found *found)
+{
+    struct literal *literal = &work->literal;
+    bool is_cached = found->where == WHERE_CACHED;
+    uint64_t size = is_cached ? found->cached.size : found->value->content.size_bytes;
+    bool is_part = is_cached ? found->cached.is_part : found->value->is_part;
+    uint64_t base = is_cached ? found->cached.base : found->value->base;
+    *literal = (struct literal){.is_open = true,
+                                .value = is_cached ? NULL : found->value,
+                                .cached = found->cached,
+                                .base = is_part ? base : 0,
+                                .item = item};
+    cut(item, literal->base, size, &literal->at, &literal->end);
+    add_literal_header(work, literal->end - literal->at,
+                       is_cached ? found->cached.is_literal8 : found->value->is_literal8);
+}
+
+/* What was being written is not there any more: ask for the rest and go on in the same literal. */
+static enum emit ask_rest(struct fetch_work *work)
+{
+    struct literal *literal = &work->literal;
+    struct plan *plan = feed_plan(work->session->feed);
+    struct fetch_item item = *literal->item;
+    if (work->message.is_vanished) {
+        return EMIT_ABORT;
+    }
+    item.has_partial = true;
+    item.offset = literal->base + literal->at;
+    item.count = literal->end - literal->at;
+    if (work->rest != NULL) {
+        pending_release(plan, &work->rest);
+    }
+    if (literal->is_resumed) {
+        return EMIT_ABORT; /* lost twice: padding would be a lie */
+    }
+    work->rest = plan_ask(plan, work->message.uid, &item);
+    work->rest_item = item;
+    literal->is_resumed = true;
+    literal->value = NULL;
+    return EMIT_WAIT;
+}
+
+/* The value that carries the rest has come, or will. */
+static enum emit take_rest(struct fetch_work *work)
+{
+    struct literal *literal = &work->literal;
+    const struct value *value = pending_value(work->rest, &work->rest_item);
+    if (value == NULL || value->state == VALUE_ABSENT || value->state == VALUE_FAILED) {
+        return EMIT_ABORT;
+    }
+    if (value->state == VALUE_WANTED) {
+        return EMIT_WAIT;
+    }
+    uint64_t base = value->is_part ? value->base : 0;
+    uint64_t size = value->is_content ? value->content.size_bytes : value->token.len;
+    uint64_t want = literal->base + literal->at;
+    uint64_t left = literal->end - literal->at;
+    if (want < base || want - base > size || size - (want - base) < left) {
+        return EMIT_ABORT; /* not as many octets as were promised to the client */
+    }
+    literal->base = base;
+    literal->at = want - base;
+    literal->end = literal->at + left;
+    literal->value = value;
+    return EMIT_DONE;
+}
+
+static enum status read_piece(struct fetch_work *work, struct slice *piece)
+{
+    struct literal *literal = &work->literal;
+    uint64_t left = literal->end - literal->at;
+    size_t max = left < SESSION_OUT_BUDGET ? (size_t)left : SESSION_OUT_BUDGET;
+    if (literal->value == NULL) {
+        return lookup_read(&work->lookup, &literal->cached, literal->at, max, piece);
+    }
+    if (literal->value->state == VALUE_FAILED) {
+        return NOT_FOUND;
+    }
+    if (!literal->value->is_content) {
+        *piece = slice_sub(literal->value->token, (size_t)literal->at, max);
+        return piece->len > 0 ? OK : NOT_FOUND;
+    }
+    return plan_read(feed_plan(work->session->feed), literal->value, literal->at, max, piece);
+}
+
+static enum emit write_literal(struct fetch_work *work)
+{
+    struct literal *literal = &work->literal;
+    if (literal->is_resumed && literal->value == NULL) {
+        enum emit result = take_rest(work);
+        if (result != EMIT_DONE) {
+            return result;
+        }
+    }
+    while (literal->at < literal->end) {
+        struct slice piece;
+        enum status st = read_piece(work, &piece);
+        if (st == AGAIN) {
+            fetch__flush(work);
+            return EMIT_WAIT;
+        }
+        if (st != OK) {
+            return ask_rest(work);
+        }
+        fetch__flush(work);
+        session_write(work->session, piece);
+        work->written += piece.len;
+        literal->at += piece.len;
+        if (!session_has_room(work->session) || work->written >= SESSION_OUT_BUDGET) {
+            return literal->at < literal->end ? EMIT_ROOM : EMIT_DONE;
+        }
+    }
+    return EMIT_DONE;
+}
+
+static void close_literal(struct fetch_work *work)
+{
+    work->literal = (struct literal){0};
+    if (work->rest != NULL) {
+        pending_release(feed_plan(work->session->feed), &work->rest);
+    }
+    work->item_at++;
+}
+
+/* --- the line ---------------------------------------------------------------------------------------- */
+
+static void add_pending(struct fetch_work *work, const struct fetch_item *item,
+                        const struct value *value)
+{
+    bool is_octets = (fetch_kind_traits(item->kind) & FETCH_IS_CONTENT) != 0;
+    if (is_octets && !value->is_nil) {
+        add_octets(work, item, value->token, value->is_part ? value->base : 0,
+                   value->is_literal8);
+    } else if (value->is_nil) {
+        buf_add(&work->out, SLICE("NIL"));
+    } else {
+        buf_add(&work->out, value->token);
+    }
+}
+
+static void add_cached(struct fetch_work *work, const struct fetch_item *item,
+                       const struct lookup_value *cached)
+{
+    if (cached->kind == LOOKUP_TOKEN) {
+        buf_add(&work->out, cached->bytes);
+    } else if (cached->is_nil) {
+        buf_add(&work->out, SLICE("NIL"));
+    } else {
+        add_octets(work, item, cached->bytes, cached->is_part ? cached->base : 0,
+                   cached->is_literal8);
+    }
+}
+
+static enum emit add_item(struct fetch_work *work, const struct fetch_item *item)
+{
+    struct found found = find(work, work->item_at);
+    switch (found.where) {
+    case WHERE_ABSENT:
+        work->item_at++;
+        return EMIT_DONE;
+    case WHERE_WAIT:
+        return EMIT_WAIT;
+    case WHERE_FAILED: /* it was there when the line was begun */
+        return EMIT_ABORT;
+    case WHERE_CACHED:
+        add_name(work, item->label);
+        if (found.cached.kind == LOOKUP_CONTENT) {
+            open_literal(work, item, &found);
+            return EMIT_DONE;
+        }
+        add_cached(work, item, &found.cached);
+        break;
+    case WHERE_PENDING:
+    case WHERE_ARRIVING:
+        add_name(work, item->label);
+        if (found.value->is_content) {
+            open_literal(work, item, &found);
+            return EMIT_DONE;
+        }
+        add_pending(work, item, found.value);
+        break;
+    }
+    work->item_at++;
+    return EMIT_DONE;
+}
+
+static enum emit write_items(struct fetch_work *work)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    while (work->item_at < items->n) {
+        const struct fetch_item *item = &items->at[work->item_at];
+        enum emit result = EMIT_DONE;
+        if (work->literal.is_open) {
+            result = write_literal(work);
+            if (result == EMIT_DONE) {
+                close_literal(work);
+            }
+        } else if (item->kind == FETCH_MODSEQ) {
+            add_modseq(work);
+            work->item_at++;
+        } else if (is_model(item)) {
+            work->item_at++;
+        } else {
+            result = add_item(work, item);
+        }
+        if (result != EMIT_DONE) {
+            return result;
+        }
+    }
+    buf_add(&work->out, SLICE(")\r\n"));
+    work->in_line = false;
+    return EMIT_DONE;
+}
+
+/* The model may have moved on while values were awaited. */
+static void look_again(struct fetch_work *work)
+{
+    struct mailbox_entry entry;
+    if (mailbox_get(feed_mailbox(work->session->feed), work->message.uid, &entry)) {
+        work->message.flags = entry.flags;
+        work->message.modseq = entry.modseq;
+    } else {
+        work->message.is_vanished = true;
+    }
+}
+
+static bool has_values(const struct fetch_work *work)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    for (size_t i = 0; i < items->n; i++) {
+        if (!is_model(&items->at[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum emit fetch__emit(struct fetch_work *work)
+{
+    bool is_absent = false;
+    if (!work->in_line) {
+        enum emit result = has_values(work) ? check_items(work, &is_absent) : EMIT_DONE;
+        if (result != EMIT_DONE) {
+            return result;
+        }
+        look_again(work);
+        /* T20: of a message that is gone, only what needs no model, and only whole. */
+        if (work->message.is_vanished && (is_absent || work->needs_model || !has_values(work))) {
+            work->is_incomplete = true;
+            return EMIT_DONE;
+        }
+        begin_line(work);
+    }
+    return write_items(work);
+}

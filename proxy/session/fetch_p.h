@@ -1,0 +1,99 @@
+#ifndef FETCH_P_H
+#define FETCH_P_H
+/* FETCH in pieces: fetch.c runs the command, fetch_ahead.c asks for what is missing before it is
+ * needed, fetch_emit.c writes lines, fetch_seen.c sets \Seen.
+ *
+ * A line is written item by item; a value that is content streams out in as many turns as the client
+ * takes.  What a turn borrows from the store it gives back at the turn's end, so each turn looks the
+ * value up again: cached, in the pending held for the message, or asked for now. */
+#include "account/lookup.h"
+#include "account/plan.h"
+#include "session_p.h"
+#include "store/store.h"
+
+enum {
+    FETCH_WINDOW = 1024,      /* messages asked for ahead, when only small items are wanted */
+    FETCH_WINDOW_BODIES = 96, /* when bodies are */
+    FETCH_SCAN_MAX = 8192,    /* messages looked at ahead in one go */
+    FETCH_FLUSH = 64 * 1024,
+};
+
+/* The octets being written of one literal. */
+struct literal {
+    bool is_open;
+    bool is_resumed;             /* from @rest: the rest of something that was lost */
+    const struct value *value;   /* of a pending; NULL: cached */
+    struct lookup_value cached;
+    uint64_t at, end;            /* within the value */
+    uint64_t base;               /* of the value within its section */
+    const struct fetch_item *item;
+};
+
+/* Pendings asked ahead, ascending by UID. */
+struct held {
+    struct pending **ring;
+    size_t first, n, cap;
+};
+
+struct fetch_work {
+    struct session *session;
+    struct job *job;
+    bool is_started, is_resolved, is_over;
+    bool needs_model;  /* FLAGS or MODSEQ are asked */
+    bool wants_bodies;
+    struct ranges uids;
+    struct view_iter iter;
+    struct lookup lookup;
+    bool has_lookup;
+    struct refresh_request *refresh;
+    bool is_refreshed;
+
+    struct plan_waiter waiter;
+    struct held held;
+    uint32_t asked_uid; /* everything up to here has been looked at ahead */
+
+    struct view_message message; /* the one being written */
+    bool has_message;
+    bool in_line;
+    bool has_items; /* something stands in the line */
+    size_t item_at;
+    struct pending *pending; /* of that message */
+    struct pending *rest;    /* asked when a literal was lost in the middle */
+    struct fetch_item rest_item;
+    struct literal literal;
+    struct buf out;
+    size_t written; /* this turn */
+
+    bool is_incomplete; /* a message has vanished: [EXPUNGEISSUED] */
+    enum status failed;
+
+    struct ranges unseen; /* messages that are to become \Seen */
+    uint32_t seen_id;     /* flag set (\Seen) */
+    bool has_seen_id;
+    struct request *seen_request;
+    struct view_silent *seen_silent;
+    bool seen_done;
+};
+
+enum emit { EMIT_DONE, EMIT_WAIT, EMIT_ROOM, EMIT_FAIL, EMIT_ABORT };
+
+/* --- fetch_ahead.c --- */
+/* Ask for what is missing, from the message being written on; nothing when enough is asked for. */
+void fetch__ask_ahead(struct fetch_work *work);
+/* The pending asked ahead for @uid, taken out; those before it go. */
+struct pending *fetch__take(struct fetch_work *work, uint32_t uid);
+void fetch__release_all(struct fetch_work *work);
+bool fetch__prepare(struct fetch_work *work);
+
+/* --- fetch_emit.c --- */
+/* Go on with the message being written. */
+enum emit fetch__emit(struct fetch_work *work);
+void fetch__flush(struct fetch_work *work);
+
+/* --- fetch_seen.c --- */
+void fetch__begin_seen(struct fetch_work *work);
+bool fetch__becomes_seen(const struct fetch_work *work, uint32_t uid);
+/* was_told: every message's line has shown it. */
+void fetch__end_seen(struct fetch_work *work, bool was_told);
+
+#endif

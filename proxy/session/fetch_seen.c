@@ -1,0 +1,90 @@
+/* \Seen by reading (protocol T11): one UID STORE for all messages of the command that lack it, not
+ * silent, so that the model hears of it; the octets do not wait for it, the tagged OK does. */
+#include "fetch_p.h"
+
+static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct fetch_work *work = arg;
+    (void)st; /* refused (no right to it): the true flags come at the next sync point */
+    (void)tagged;
+    (void)was_sent;
+    work->seen_request = NULL;
+    work->seen_done = true;
+    session_wake(work->session);
+}
+
+static const struct upcmd_ops seen_ops = {.done = on_done};
+
+static bool is_permitted(struct slice permanent)
+{
+    struct flag_iter it;
+    unsigned system;
+    struct slice name;
+    flag_iter_init(&it, permanent);
+    while (flag_iter_next(&it, &system, &name) == OK) {
+        if (system == IMAP_FLAG_SEEN) {
+            return true;
+        }
+    }
+    return permanent.len == 0; /* not said: RFC 3501 7.1 takes all for permanent */
+}
+
+static void collect(struct fetch_work *work)
+{
+    struct session *session = work->session;
+    struct flags *flags = mailbox_flags(feed_mailbox(session->feed));
+    struct view_iter iter;
+    struct view_message message;
+    view_iter_init(&iter, session->view, &work->uids);
+    while (view_iter_next(&iter, &message)) {
+        if (!message.is_vanished && (flags_bits(flags, message.flags) & FLAG_SEEN) == 0) {
+            ranges_add(&work->unseen, message.uid, message.uid);
+        }
+    }
+}
+
+void fetch__begin_seen(struct fetch_work *work)
+{
+    struct session *session = work->session;
+    struct mailbox *mailbox = feed_mailbox(session->feed);
+    const struct flag_list seen = {.bits = FLAG_SEEN};
+    struct outcmd cmd;
+    if (!work->job->parsed.args.fetch.items.sets_seen || session->is_read_only ||
+        !is_permitted(mailbox_permanent_flags(mailbox)) ||
+        flags_intern(mailbox_flags(mailbox), &seen, &work->seen_id) != OK) {
+        return;
+    }
+    collect(work);
+    if (ranges_empty(&work->unseen)) {
+        return;
+    }
+    flags_ref(mailbox_flags(mailbox), work->seen_id, 1); /* kept over sync points */
+    work->has_seen_id = true;
+    work->seen_silent =
+        view_silent_begin(session->view, &work->unseen, FLAG_OP_ADD, work->seen_id);
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "UID STORE ");
+    outcmd_ranges(&cmd, &work->unseen);
+    outcmd_str(&cmd, " +FLAGS (\\Seen)");
+    work->seen_request = account_request(session->account, ROUTE_FEED, session->feed, 0, &cmd,
+                                         &seen_ops, work);
+    outcmd_fini(&cmd);
+}
+
+bool fetch__becomes_seen(const struct fetch_work *work, uint32_t uid)
+{
+    return ranges_has(&work->unseen, uid);
+}
+
+void fetch__end_seen(struct fetch_work *work, bool was_told)
+{
+    if (work->seen_silent != NULL && was_told) {
+        view_silent_end(&work->seen_silent);
+    } else if (work->seen_silent != NULL) {
+        view_silent_cancel(&work->seen_silent);
+    }
+    if (work->has_seen_id) {
+        work->has_seen_id = false;
+        flags_unref(mailbox_flags(feed_mailbox(work->session->feed)), work->seen_id, 1);
+    }
+}
