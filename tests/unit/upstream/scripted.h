@@ -1,9 +1,9 @@
 #ifndef SCRIPTED_H
 #define SCRIPTED_H
-/* A link and a scripted server in one loop.  The script is a list of steps, done in order: octets to
- * expect exactly, octets to send, calls on the link's side.  What the link's owner and its commands
- * hear is written to one log.  Octets of the server can be cut off after any number of them, or come
- * in small pieces. */
+/* A link and a scripted server in one loop.  The script is a list of steps, done in order: octets
+ * to expect exactly, octets to send, calls on the link's side.  What the link's owner and its
+ * commands hear is written to one log.  Octets of the server can be cut off after any number of
+ * them, or come in small pieces. */
 #include "../net/certs_fixture.h"
 
 #include "base/settings.h"
@@ -15,25 +15,61 @@ enum { SCRIPT_PATIENCE_MS = 5000, SCRIPT_COMMANDS_MAX = 16 };
 
 struct scripted;
 
-enum step_kind { STEP_END, STEP_EXPECT, STEP_SEND, STEP_DO, STEP_QUIET, STEP_TLS, STEP_CUT, STEP_SWALLOW };
+enum step_kind {
+    STEP_END,
+    STEP_EXPECT,
+    STEP_SEND,
+    STEP_DO,
+    STEP_QUIET,
+    STEP_TLS,
+    STEP_CUT,
+    STEP_SWALLOW
+};
 
 struct step {
     enum step_kind kind;
     const char *text; /* EXPECT, SEND */
-    size_t len; /* 0: of the text as a C string; SWALLOW: octets */
+    size_t len;       /* 0: of the text as a C string; SWALLOW: octets */
     void (*fn)(struct scripted *s);
     uint32_t ms; /* QUIET: nothing may come for that long */
 };
 
-#define C_(literal) {.kind = STEP_EXPECT, .text = literal}
-#define S_(literal) {.kind = STEP_SEND, .text = literal}
-#define S_N(octets, n) {.kind = STEP_SEND, .text = octets, .len = n}
-#define DO_(function) {.kind = STEP_DO, .fn = function}
-#define QUIET_(time) {.kind = STEP_QUIET, .ms = time}
-#define TLS_ {.kind = STEP_TLS}
-#define CUT_ {.kind = STEP_CUT}
-#define SWALLOW_(n) {.kind = STEP_SWALLOW, .len = n} /* once in a script */
-#define END_ {.kind = STEP_END}
+#define C_(literal)                                                                                \
+    {                                                                                              \
+        .kind = STEP_EXPECT, .text = literal                                                       \
+    }
+#define S_(literal)                                                                                \
+    {                                                                                              \
+        .kind = STEP_SEND, .text = literal                                                         \
+    }
+#define S_N(octets, n)                                                                             \
+    {                                                                                              \
+        .kind = STEP_SEND, .text = octets, .len = n                                                \
+    }
+#define DO_(function)                                                                              \
+    {                                                                                              \
+        .kind = STEP_DO, .fn = function                                                            \
+    }
+#define QUIET_(time)                                                                               \
+    {                                                                                              \
+        .kind = STEP_QUIET, .ms = time                                                             \
+    }
+#define TLS_                                                                                       \
+    {                                                                                              \
+        .kind = STEP_TLS                                                                           \
+    }
+#define CUT_                                                                                       \
+    {                                                                                              \
+        .kind = STEP_CUT                                                                           \
+    }
+#define SWALLOW_(n)                                                                                \
+    {                                                                                              \
+        .kind = STEP_SWALLOW, .len = n                                                             \
+    } /* once in a script */
+#define END_                                                                                       \
+    {                                                                                              \
+        .kind = STEP_END                                                                           \
+    }
 
 /* One command of the test. */
 struct probe {
@@ -42,7 +78,7 @@ struct probe {
     int done_n;
     enum status st;
     bool was_sent;
-    const char *claims;   /* claim untagged responses of this kind's first letters ("FETCH") */
+    const char *claims; /* claim untagged responses of this kind's first letters ("FETCH") */
     bool claims_literals;
     int declines_from; /* the literal of that number (from 1) and later ones; 0: none */
     int literals_n;
@@ -75,7 +111,7 @@ struct scripted {
     size_t cut_at; /* SIZE_MAX: not */
     size_t piece;  /* 0: whole */
     size_t piece_at;
-    char closes_in; /* the owner closes the link in r(eady), u(ntagged), i(dling); 0: not */
+    char closes_in;    /* the owner closes the link in r(eady), u(ntagged), i(dling); 0: not */
     bool wants_closed; /* run until closed(), not until the script's end */
     bool is_closed;
     bool is_failed;
@@ -233,8 +269,7 @@ static inline void scripted_on_server(void *arg, struct conn *conn, enum conn_ev
 static inline void scripted_on_accept(void *arg, int fd, const struct netaddr *peer)
 {
     struct scripted *s = arg;
-    struct conn_accept_opts opts = {.peer = peer,
-                                    .tls = s->is_implicit ? s->tls_server : NULL};
+    struct conn_accept_opts opts = {.peer = peer, .tls = s->is_implicit ? s->tls_server : NULL};
     assert_null(s->server);
     s->server = conn_accept(s->loop, fd, &opts, scripted_on_server, s);
     scripted_play(s);
@@ -255,7 +290,8 @@ static inline void owner_perhaps_closes(struct scripted *s, char where)
     }
 }
 
-/* --- the link's owner -------------------------------------------------------------------------- */
+/* --- the link's owner --------------------------------------------------------------------------
+ */
 
 static inline void owner_ready(void *owner, struct link *link)
 {
@@ -314,7 +350,8 @@ static const struct link_ops owner_ops = {
     .closed = owner_closed,
 };
 
-/* --- commands ---------------------------------------------------------------------------------- */
+/* --- commands ----------------------------------------------------------------------------------
+ */
 
 static inline int probe_number(const struct probe *p)
 {
@@ -371,7 +408,7 @@ static inline void probe_push(struct probe *p)
         struct slice piece = p->upload;
         if (piece.len == 0) {
             piece = slice_of(zeros, p->upload_zeros < sizeof(zeros) ? (size_t)p->upload_zeros
-                                                                     : sizeof(zeros));
+                                                                    : sizeof(zeros));
         }
         n = link_stream_write(p->cmd, piece);
         if (p->upload.len > 0) {
@@ -454,7 +491,8 @@ static inline void probe_upload(struct scripted *s, int n, const char *text, str
     outcmd_fini(&cmd);
 }
 
-/* --- running ----------------------------------------------------------------------------------- */
+/* --- running -----------------------------------------------------------------------------------
+ */
 
 static inline void scripted_init(struct scripted *s)
 {

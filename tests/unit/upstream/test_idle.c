@@ -49,9 +49,9 @@ static const struct talk talks[] = {
      "ready;", false},
     {"after a short quiet only",
      (const struct step[]){UP, QUIET_(5), DO_(want_idle), QUIET_(25), DO_(send_two),
-                           C_("A2 NOOP\r\nA3 CHECK\r\n"), QUIET_(80), S_("A2 OK x\r\n"),
-                           QUIET_(80), S_("A3 OK x\r\n"), QUIET_(25), C_("A4 IDLE\r\n"),
-                           S_("+ idling\r\n"), QUIET_(10), END_},
+                           C_("A2 NOOP\r\nA3 CHECK\r\n"), QUIET_(80), S_("A2 OK x\r\n"), QUIET_(80),
+                           S_("A3 OK x\r\n"), QUIET_(25), C_("A4 IDLE\r\n"), S_("+ idling\r\n"),
+                           QUIET_(10), END_},
      "ready;0:OK;1:OK;idling;", false},
     {"DONE and the commands in one flight",
      (const struct step[]){UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"),
@@ -61,8 +61,8 @@ static const struct talk talks[] = {
      "ready;idling;0:OK;1:OK;idling;", false},
     {"no pipelining behind DONE where it is not known to work",
      (const struct step[]){UP_AS("x", "IDLE"), QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"),
-                           S_("+ idling\r\n"), QUIET_(5), DO_(send_two), C_("DONE\r\n"),
-                           QUIET_(20), S_("A2 OK done\r\n"), C_("A3 NOOP\r\nA4 CHECK\r\n"),
+                           S_("+ idling\r\n"), QUIET_(5), DO_(send_two), C_("DONE\r\n"), QUIET_(20),
+                           S_("A2 OK done\r\n"), C_("A3 NOOP\r\nA4 CHECK\r\n"),
                            S_("A3 OK x\r\nA4 OK x\r\n"), QUIET_(5), END_},
      "ready;idling;0:OK;1:OK;", false},
     {"ALONE waits for the end of IDLE",
@@ -130,10 +130,19 @@ static void a_literal_behind_done_waits_for_its_own_plus(void **state)
 {
     (void)state;
     struct scripted s;
-    static const struct step steps[] = {
-        UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(5),
-        DO_(send_literal), C_("DONE\r\nA3 CREATE {3}\r\n"), S_("A2 OK done\r\n+ go\r\n"),
-        C_("a\xc3\xa4\r\nA4 NOOP\r\n"), S_("A3 OK x\r\nA4 OK x\r\n"), QUIET_(5), END_};
+    static const struct step steps[] = {UP,
+                                        QUIET_(5),
+                                        DO_(want_idle),
+                                        C_("A2 IDLE\r\n"),
+                                        S_("+ idling\r\n"),
+                                        QUIET_(5),
+                                        DO_(send_literal),
+                                        C_("DONE\r\nA3 CREATE {3}\r\n"),
+                                        S_("A2 OK done\r\n+ go\r\n"),
+                                        C_("a\xc3\xa4\r\nA4 NOOP\r\n"),
+                                        S_("A3 OK x\r\nA4 OK x\r\n"),
+                                        QUIET_(5),
+                                        END_};
     scripted_init(&s);
     scripted_run(&s, steps);
     assert_string_equal(scripted_log(&s), "ready;idling;0:OK;1:OK;");
@@ -144,10 +153,18 @@ static void idle_is_given_again(void **state)
 {
     (void)state;
     struct scripted s;
-    static const struct step steps[] = {
-        UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(60),
-        C_("DONE\r\n"), S_("A2 OK done\r\n"), C_("A3 IDLE\r\n"), S_("+ idling\r\n"),
-        C_("DONE\r\n"), END_};
+    static const struct step steps[] = {UP,
+                                        QUIET_(5),
+                                        DO_(want_idle),
+                                        C_("A2 IDLE\r\n"),
+                                        S_("+ idling\r\n"),
+                                        QUIET_(60),
+                                        C_("DONE\r\n"),
+                                        S_("A2 OK done\r\n"),
+                                        C_("A3 IDLE\r\n"),
+                                        S_("+ idling\r\n"),
+                                        C_("DONE\r\n"),
+                                        END_};
     scripted_init(&s);
     s.upstream.idle_restart_ms = 100;
     scripted_run(&s, steps);
@@ -157,12 +174,18 @@ static void idle_is_given_again(void **state)
 
 static void idling_is_no_silence_but_its_ends_are(void **state)
 {
-    static const struct step idles[] = {UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"),
-                                        S_("+ idling\r\n"), QUIET_(250), END_};
+    static const struct step idles[] = {
+        UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(250), END_};
     static const struct step no_plus[] = {UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"), END_};
-    static const struct step no_end[] = {UP, QUIET_(5), DO_(want_idle), C_("A2 IDLE\r\n"),
-                                         S_("+ idling\r\n"), QUIET_(5), DO_(want_no_idle),
-                                         C_("DONE\r\n"), END_};
+    static const struct step no_end[] = {UP,
+                                         QUIET_(5),
+                                         DO_(want_idle),
+                                         C_("A2 IDLE\r\n"),
+                                         S_("+ idling\r\n"),
+                                         QUIET_(5),
+                                         DO_(want_no_idle),
+                                         C_("DONE\r\n"),
+                                         END_};
     static const struct {
         const struct step *steps;
         const char *log;

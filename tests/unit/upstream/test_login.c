@@ -36,9 +36,12 @@ static void one_flight_after_login(void **state)
 {
     (void)state;
     struct scripted s;
-    static const struct step steps[] = {
-        GREETING, C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
-        S_("A1 OK [CAPABILITY " CAPS_POST "] Logged in\r\n"), AFTER, QUIET_(20), END_};
+    static const struct step steps[] = {GREETING,
+                                        C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
+                                        S_("A1 OK [CAPABILITY " CAPS_POST "] Logged in\r\n"),
+                                        AFTER,
+                                        QUIET_(20),
+                                        END_};
     scripted_init(&s);
     scripted_run(&s, steps);
     assert_string_equal(scripted_log(&s), "ready;");
@@ -63,12 +66,11 @@ static const struct variant ways_in[] = {
                            QUIET_(10), END_},
      "ready;", true},
     {"no SASL-IR: by continuation; capabilities untagged before the OK",
-     (const struct step[]){S_("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n"),
-                           C_("A1 AUTHENTICATE PLAIN\r\n"), QUIET_(10), S_("+ \r\n"),
-                           C_(PLAIN_B64 "\r\n"),
-                           S_("* CAPABILITY IMAP4rev1 ENABLE CONDSTORE\r\nA1 OK in\r\n"),
-                           C_("A2 ENABLE CONDSTORE\r\n"), S_("A2 OK no ENABLED\r\n"), QUIET_(10),
-                           END_},
+     (const struct step[]){
+         S_("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n"), C_("A1 AUTHENTICATE PLAIN\r\n"),
+         QUIET_(10), S_("+ \r\n"), C_(PLAIN_B64 "\r\n"),
+         S_("* CAPABILITY IMAP4rev1 ENABLE CONDSTORE\r\nA1 OK in\r\n"),
+         C_("A2 ENABLE CONDSTORE\r\n"), S_("A2 OK no ENABLED\r\n"), QUIET_(10), END_},
      "ready;", true},
     {"a bare + without the space",
      (const struct step[]){S_("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n"),
@@ -81,8 +83,8 @@ static const struct variant ways_in[] = {
          C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"), S_("A1 OK in\r\n"),
          C_("A2 CAPABILITY\r\nA3 ID (\"name\" \"imapcached\")\r\n"), S_("* 3 EXISTS\r\n"),
          S_("* CAPABILITY IMAP4rev1 ID ENABLE CONDSTORE QRESYNC X-SUN-IMAP\r\nA2 OK x\r\n"),
-         C_("A4 ENABLE CONDSTORE\r\n"), S_("A4 OK x\r\nA3 NO [UNAVAILABLE] later\r\n"),
-         QUIET_(10), END_},
+         C_("A4 ENABLE CONDSTORE\r\n"), S_("A4 OK x\r\nA3 NO [UNAVAILABLE] later\r\n"), QUIET_(10),
+         END_},
      "ready;", true},
     {"LOGINDISABLED without STARTTLS, but AUTH=PLAIN",
      (const struct step[]){S_("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED SASL-IR AUTH=PLAIN] x\r\n"),
@@ -113,15 +115,13 @@ static const struct variant refusals[] = {
      (const struct step[]){GREETING, C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
                            S_("A1 BAD what\r\n"), END_},
      "closed:PROTOCOL:BAD::what;", false},
-    {"BYE in place of a greeting",
-     (const struct step[]){S_("* BYE [LIMIT] too many\r\n"), END_},
+    {"BYE in place of a greeting", (const struct step[]){S_("* BYE [LIMIT] too many\r\n"), END_},
      "closed:END:BYE:LIMIT:too many;", false},
     {"BYE in the login",
      (const struct step[]){GREETING, C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
                            S_("* BYE tired\r\nA1 NO x\r\n"), END_},
      "closed:END:BYE::tired;", false},
-    {"PREAUTH",
-     (const struct step[]){S_("* PREAUTH [CAPABILITY " CAPS_PRE "] welcome\r\n"), END_},
+    {"PREAUTH", (const struct step[]){S_("* PREAUTH [CAPABILITY " CAPS_PRE "] welcome\r\n"), END_},
      "closed:PROTOCOL;", false},
     {"no greeting", (const struct step[]){S_("* 3 EXISTS\r\n"), END_}, "closed:PROTOCOL;", false},
     {"a tagged greeting", (const struct step[]){S_("A1 OK hi\r\n"), END_}, "closed:PROTOCOL;",
@@ -158,10 +158,14 @@ static void quotes_and_literals_in_login(void **state)
 {
     (void)state;
     struct scripted s;
-    static const struct step steps[] = {
-        S_("* OK [CAPABILITY IMAP4rev1] hi\r\n"), C_("A1 LOGIN \"j\\\"o\\\\e\" {3}\r\n"),
-        QUIET_(10), S_("+ go\r\n"), C_("p\xc3\xa4\r\n"), S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"),
-        QUIET_(10), END_};
+    static const struct step steps[] = {S_("* OK [CAPABILITY IMAP4rev1] hi\r\n"),
+                                        C_("A1 LOGIN \"j\\\"o\\\\e\" {3}\r\n"),
+                                        QUIET_(10),
+                                        S_("+ go\r\n"),
+                                        C_("p\xc3\xa4\r\n"),
+                                        S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"),
+                                        QUIET_(10),
+                                        END_};
     scripted_init(&s);
     s.login.authcid = SLICE("j\"o\\e");
     s.login.password = SLICE("p\xc3\xa4");
@@ -176,8 +180,7 @@ static void literal_plus_in_login(void **state)
     struct scripted s;
     static const struct step steps[] = {S_("* OK [CAPABILITY IMAP4rev1 LITERAL-] hi\r\n"),
                                         C_("A1 LOGIN \"joe\" {3+}\r\np\xc3\xa4\r\n"),
-                                        S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"), QUIET_(10),
-                                        END_};
+                                        S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"), QUIET_(10), END_};
     scripted_init(&s);
     s.login.password = SLICE("p\xc3\xa4");
     scripted_run(&s, steps);
@@ -222,10 +225,17 @@ static void commands_wait_for_the_login(void **state)
 {
     (void)state;
     struct scripted s;
-    static const struct step steps[] = {
-        GREETING, C_("A2 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"), QUIET_(10),
-        S_("A2 OK [CAPABILITY IMAP4rev1 ID] x\r\n"), C_("A3 ID (\"name\" \"imapcached\")\r\n"),
-        QUIET_(10), S_("A3 OK x\r\n"), C_("A1 NOOP\r\n"), S_("A1 OK x\r\n"), QUIET_(10), END_};
+    static const struct step steps[] = {GREETING,
+                                        C_("A2 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
+                                        QUIET_(10),
+                                        S_("A2 OK [CAPABILITY IMAP4rev1 ID] x\r\n"),
+                                        C_("A3 ID (\"name\" \"imapcached\")\r\n"),
+                                        QUIET_(10),
+                                        S_("A3 OK x\r\n"),
+                                        C_("A1 NOOP\r\n"),
+                                        S_("A1 OK x\r\n"),
+                                        QUIET_(10),
+                                        END_};
     scripted_init(&s);
     scripted_begin(&s, steps);
     probe_send(&s, 0, "NOOP", 0);
@@ -236,7 +246,8 @@ static void commands_wait_for_the_login(void **state)
     scripted_fini(&s);
 }
 
-/* --- time, and what cannot be reached ----------------------------------------------------------- */
+/* --- time, and what cannot be reached -----------------------------------------------------------
+ */
 
 static void silence_is_a_timeout(void **state)
 {

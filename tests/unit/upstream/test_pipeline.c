@@ -29,7 +29,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- calls of the scripts ----------------------------------------------------------------------- */
+/* --- calls of the scripts -----------------------------------------------------------------------
+ */
 
 static void send_three(struct scripted *s)
 {
@@ -80,7 +81,8 @@ static void close_politely(struct scripted *s)
     link_close(&s->link, true);
 }
 
-/* --- order -------------------------------------------------------------------------------------- */
+/* --- order --------------------------------------------------------------------------------------
+ */
 
 static void all_go_in_one_flight(void **state)
 {
@@ -96,8 +98,8 @@ static void alone_is_alone(void **state)
 {
     struct scripted *s = *state;
     RUN(s, UP, DO_(send_alone_between), C_("A2 NOOP\r\n"), QUIET_(10), S_("A2 OK x\r\n"),
-        C_("A3 SELECT x\r\n"), QUIET_(10), S_("A3 OK x\r\n"), C_("A4 CHECK\r\n"),
-        S_("A4 OK x\r\n"), QUIET_(10));
+        C_("A3 SELECT x\r\n"), QUIET_(10), S_("A3 OK x\r\n"), C_("A4 CHECK\r\n"), S_("A4 OK x\r\n"),
+        QUIET_(10));
     assert_string_equal(scripted_log(s), "ready;0:OK;1:OK;2:OK;");
 }
 
@@ -120,7 +122,8 @@ static void a_failed_command_is_not_sent(void **state)
     assert_string_equal(scripted_log(s), "ready;0:SYNTAX:unsent;");
 }
 
-/* --- literals ----------------------------------------------------------------------------------- */
+/* --- literals -----------------------------------------------------------------------------------
+ */
 
 static void a_literal_waits_for_its_plus(void **state)
 {
@@ -134,8 +137,7 @@ static void literal_plus_does_not_wait(void **state)
 {
     struct scripted *s = *state;
     RUN(s, UP_WITH("LITERAL+"), DO_(send_literal_and_noop),
-        C_("A2 CREATE {3+}\r\na\xc3\xa4\r\nA3 NOOP\r\n"), S_("A2 OK x\r\nA3 OK x\r\n"),
-        QUIET_(5));
+        C_("A2 CREATE {3+}\r\na\xc3\xa4\r\nA3 NOOP\r\n"), S_("A2 OK x\r\nA3 OK x\r\n"), QUIET_(5));
     assert_string_equal(scripted_log(s), "ready;0:OK;1:OK;");
 }
 
@@ -177,7 +179,8 @@ static void a_plus_for_nobody(void **state)
     assert_string_equal(scripted_log(s), "ready;0:OK;");
 }
 
-/* --- streamed literals -------------------------------------------------------------------------- */
+/* --- streamed literals --------------------------------------------------------------------------
+ */
 
 static void upload_small(struct scripted *s)
 {
@@ -199,9 +202,8 @@ static void upload_nothing(struct scripted *s)
 static void a_small_upload_goes_whole(void **state)
 {
     struct scripted *s = *state;
-    RUN(s, UP_WITH("LITERAL+"), DO_(upload_small),
-        C_("A2 APPEND x {5+}\r\nhello\r\nA3 NOOP\r\n"), S_("A2 NO [TOOBIG] x\r\nA3 OK x\r\n"),
-        QUIET_(5));
+    RUN(s, UP_WITH("LITERAL+"), DO_(upload_small), C_("A2 APPEND x {5+}\r\nhello\r\nA3 NOOP\r\n"),
+        S_("A2 NO [TOOBIG] x\r\nA3 OK x\r\n"), QUIET_(5));
     assert_string_equal(scripted_log(s), "ready;0 wants;0:DENIED;1:OK;");
 }
 
@@ -293,13 +295,13 @@ static void an_abandoned_upload_costs_the_link(void **state)
 static void a_waiting_upload_is_abandoned(void **state)
 {
     struct scripted *s = *state;
-    RUN(s, UP, DO_(send_later), C_("A2 NOOP\r\n"), DO_(detach_all),
-        S_("A2 OK x\r\n"), QUIET_(10));
+    RUN(s, UP, DO_(send_later), C_("A2 NOOP\r\n"), DO_(detach_all), S_("A2 OK x\r\n"), QUIET_(10));
     assert_string_equal(scripted_log(s), "ready;");
     assert_int_equal(link_load(s->link), 0);
 }
 
-/* --- untagged data ------------------------------------------------------------------------------ */
+/* --- untagged data ------------------------------------------------------------------------------
+ */
 
 static void send_two_fetches(struct scripted *s)
 {
@@ -317,9 +319,8 @@ static void owner_first_then_the_first_that_claims(void **state)
            "* XNEW thing\r\n"),
         QUIET_(5));
     char want[160];
-    snprintf(want, sizeof(want),
-             "ready;*%d:1;*%d:7;1 has 7;1:OK;*%d:8;2 has 8;*OK;*%d:0;", RESPONSE_EXISTS,
-             RESPONSE_FETCH, RESPONSE_FETCH, RESPONSE_OTHER);
+    snprintf(want, sizeof(want), "ready;*%d:1;*%d:7;1 has 7;1:OK;*%d:8;2 has 8;*OK;*%d:0;",
+             RESPONSE_EXISTS, RESPONSE_FETCH, RESPONSE_FETCH, RESPONSE_OTHER);
     assert_string_equal(scripted_log(s), want);
 }
 
@@ -357,13 +358,11 @@ static void a_literal_is_streamed_in_any_pieces(void **state)
 static void two_streamed_literals_in_one_response(void **state)
 {
     struct scripted *s = *state;
-    RUN(s, UP, DO_(send_streaming_fetch),
-        C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
+    RUN(s, UP, DO_(send_streaming_fetch), C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
         S_("* 9 FETCH (BODY[1] {3}\r\nabc BODY[2] {2}\r\nde)\r\nA3 OK x\r\n"), QUIET_(5));
     char want[160];
     snprintf(want, sizeof(want),
-             "ready;1 streams 3;1 end;1 streams 2;1 end;*%d:9:hole;1 has 9;1:OK;",
-             RESPONSE_FETCH);
+             "ready;1 streams 3;1 end;1 streams 2;1 end;*%d:9:hole;1 has 9;1:OK;", RESPONSE_FETCH);
     assert_string_equal(scripted_log(s), want);
     assert_true(slice_eq(buf_slice(&s->probe[1].literal), SLICE("abcde")));
 }
@@ -378,8 +377,7 @@ static void send_competing_fetches(struct scripted *s)
 static void only_one_streams_of_a_response(void **state)
 {
     struct scripted *s = *state;
-    RUN(s, UP, DO_(send_competing_fetches),
-        C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
+    RUN(s, UP, DO_(send_competing_fetches), C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
         S_("* 9 FETCH (BODY[1] {3}\r\nabc BODY[2] {2}\r\nde)\r\nA3 OK x\r\n"), QUIET_(5));
     char want[160];
     snprintf(want, sizeof(want), "ready;1 streams 3;1 end;1 end;*%d:9:hole;1 has 9;1:OK;",
@@ -411,11 +409,11 @@ static void nobody_streams_a_large_literal(void **state)
     s->wants_closed = true;
     RUN(s, UP, DO_(send_three), C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"),
         S_("* 9 FETCH (BODY[] {1048577}\r\n"));
-    assert_string_equal(scripted_log(s),
-                        "ready;0:PROTOCOL;1:PROTOCOL;2:PROTOCOL;closed:PROTOCOL;");
+    assert_string_equal(scripted_log(s), "ready;0:PROTOCOL;1:PROTOCOL;2:PROTOCOL;closed:PROTOCOL;");
 }
 
-/* --- ends --------------------------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------------------------------
+ */
 
 static void bye_in_flight(void **state)
 {
@@ -472,8 +470,7 @@ static void silence_with_commands_in_flight(void **state)
     RUN(s, UP, QUIET_(200), DO_(send_three),
         C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"), QUIET_(50), S_("* 1 EXISTS\r\n"),
         QUIET_(50), S_("A2 OK x\r\n"));
-    assert_non_null(
-        strstr(scripted_log(s), ";0:OK;1:TIMEOUT;2:TIMEOUT;closed:TIMEOUT;"));
+    assert_non_null(strstr(scripted_log(s), ";0:OK;1:TIMEOUT;2:TIMEOUT;closed:TIMEOUT;"));
 }
 
 static void an_upload_may_take_its_time(void **state)
@@ -524,7 +521,8 @@ static void logout_is_said(void **state)
     assert_string_equal(scripted_log(s), "ready;");
 }
 
-/* --- callbacks that close, detach or send -------------------------------------------------------- */
+/* --- callbacks that close, detach or send --------------------------------------------------------
+ */
 
 struct hook {
     struct scripted *s;
@@ -579,8 +577,10 @@ static void callbacks_may_do_anything(void **state)
         bool in_done;
         const char *log;
     } cases[] = {
-        {close_link, false, "0:CANCELED;"}, {close_link, true, "0:CANCELED;"},
-        {detach_all, false, ""},            {detach_all, true, ""},
+        {close_link, false, "0:CANCELED;"},
+        {close_link, true, "0:CANCELED;"},
+        {detach_all, false, ""},
+        {detach_all, true, ""},
         {send_more, true, "0:OK;1:OK;"},
     };
     (void)state;
@@ -589,12 +589,20 @@ static void callbacks_may_do_anything(void **state)
         print_message("case %zu\n", i);
         hook = (struct hook){.fn = cases[i].fn, .in_done = cases[i].in_done};
         scripted_init(&s);
-        static const struct step steps[] = {UP, DO_(send_hook), C_("A2 NOOP\r\nA3 CHECK\r\n"),
+        static const struct step steps[] = {UP,
+                                            DO_(send_hook),
+                                            C_("A2 NOOP\r\nA3 CHECK\r\n"),
                                             S_("* 1 RECENT\r\nA2 OK x\r\nA3 OK x\r\n"),
-                                            QUIET_(5), END_};
-        static const struct step more[] = {UP, DO_(send_hook), C_("A2 NOOP\r\nA3 CHECK\r\n"),
+                                            QUIET_(5),
+                                            END_};
+        static const struct step more[] = {UP,
+                                           DO_(send_hook),
+                                           C_("A2 NOOP\r\nA3 CHECK\r\n"),
                                            S_("* 1 RECENT\r\nA2 OK x\r\nA3 OK x\r\n"),
-                                           C_("A4 NOOP\r\n"), S_("A4 OK x\r\n"), QUIET_(5), END_};
+                                           C_("A4 NOOP\r\n"),
+                                           S_("A4 OK x\r\n"),
+                                           QUIET_(5),
+                                           END_};
         scripted_run(&s, cases[i].fn == send_more ? more : steps);
         char want[96];
         snprintf(want, sizeof(want), "ready;*%d:1;%s", RESPONSE_RECENT, cases[i].log);
@@ -652,9 +660,8 @@ static void the_owner_closes_in_its_callbacks(void **state)
         struct scripted s;
         scripted_init(&s);
         s.closes_in = where[i];
-        RUN(&s, UP_WITH("IDLE"), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"),
-            QUIET_(5), DO_(send_three),
-            C_("DONE\r\nA3 NOOP\r\nA4 UID FETCH 1 (FLAGS)\r\nA5 CHECK\r\n"),
+        RUN(&s, UP_WITH("IDLE"), DO_(want_idle), C_("A2 IDLE\r\n"), S_("+ idling\r\n"), QUIET_(5),
+            DO_(send_three), C_("DONE\r\nA3 NOOP\r\nA4 UID FETCH 1 (FLAGS)\r\nA5 CHECK\r\n"),
             S_("* 7 FETCH (FLAGS ())\r\nA3 OK x\r\n"), QUIET_(5));
         assert_null(s.link);
         assert_null(strstr(scripted_log(&s), "closed"));
@@ -663,7 +670,8 @@ static void the_owner_closes_in_its_callbacks(void **state)
     }
 }
 
-/* --- a conversation cut after every octet ---------------------------------------------------------- */
+/* --- a conversation cut after every octet
+ * ---------------------------------------------------------- */
 
 static void send_conversation(struct scripted *s)
 {

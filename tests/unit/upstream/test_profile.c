@@ -34,9 +34,9 @@ static void servers_are_told_apart(void **state)
 
 static void every_row_is_usable(void **state)
 {
-    static const char *const said[] = {"Dovecot", "Cyrus",    "Courier-IMAP", "Gimap ready",
-                                       "iSCREAM", "Coremail", "XYMHIGHESTMODSEQ", "",
-                                       "Microsoft Exchange"};
+    static const char *const said[] = {"Dovecot",          "Cyrus",   "Courier-IMAP",
+                                       "Gimap ready",      "iSCREAM", "Coremail",
+                                       "XYMHIGHESTMODSEQ", "",        "Microsoft Exchange"};
     (void)state;
     for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
         const struct profile *profile = profile_detect(slice_str(said[i]));

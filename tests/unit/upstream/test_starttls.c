@@ -34,10 +34,9 @@ static void run(const struct step *steps, bool is_up, const char *cert, bool is_
 
 static void implicit_tls(void **state)
 {
-    static const struct step steps[] = {
-        S_("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n"),
-        C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"), S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"),
-        QUIET_(5), END_};
+    static const struct step steps[] = {S_("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n"),
+                                        C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
+                                        S_("A1 OK [CAPABILITY IMAP4rev1] x\r\n"), QUIET_(5), END_};
     (void)state;
     run(steps, true, certs.good, true, "ready;");
 }
@@ -70,11 +69,18 @@ static void starttls(void **state)
 static void starttls_when_capabilities_must_be_asked(void **state)
 {
     static const struct step steps[] = {
-        S_("* OK hi\r\n"), C_("A1 CAPABILITY\r\n"),
-        S_("* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nA1 OK x\r\n"), C_("A2 STARTTLS\r\n"),
-        S_("A2 OK go\r\n"), TLS_, C_("A3 CAPABILITY\r\n"),
-        S_("* CAPABILITY IMAP4rev1\r\nA3 OK x\r\n"), C_("A4 LOGIN \"joe\" \"pw\"\r\n"),
-        S_("A4 OK [CAPABILITY IMAP4rev1] x\r\n"), QUIET_(5), END_};
+        S_("* OK hi\r\n"),
+        C_("A1 CAPABILITY\r\n"),
+        S_("* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nA1 OK x\r\n"),
+        C_("A2 STARTTLS\r\n"),
+        S_("A2 OK go\r\n"),
+        TLS_,
+        C_("A3 CAPABILITY\r\n"),
+        S_("* CAPABILITY IMAP4rev1\r\nA3 OK x\r\n"),
+        C_("A4 LOGIN \"joe\" \"pw\"\r\n"),
+        S_("A4 OK [CAPABILITY IMAP4rev1] x\r\n"),
+        QUIET_(5),
+        END_};
     (void)state;
     run(steps, true, certs.good, false, "ready;");
 }
@@ -82,9 +88,13 @@ static void starttls_when_capabilities_must_be_asked(void **state)
 static void nothing_said_in_clear_is_known_inside(void **state)
 {
     static const struct step steps[] = {
-        S_("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi\r\n"), C_("A1 STARTTLS\r\n"),
+        S_("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi\r\n"),
+        C_("A1 STARTTLS\r\n"),
         S_("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nA1 OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] go\r\n"),
-        TLS_, C_("A2 CAPABILITY\r\n"), S_("A2 OK and no list\r\n"), END_};
+        TLS_,
+        C_("A2 CAPABILITY\r\n"),
+        S_("A2 OK and no list\r\n"),
+        END_};
     (void)state;
     run(steps, false, certs.good, false, "closed:PROTOCOL;");
 }
