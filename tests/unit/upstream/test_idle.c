@@ -48,9 +48,9 @@ static const struct talk talks[] = {
      (const struct step[]){UP_AS("x", "UIDPLUS"), QUIET_(5), DO_(want_idle), QUIET_(120), END_},
      "ready;", false},
     {"after a short quiet only",
-     (const struct step[]){UP, QUIET_(5), DO_(want_idle), QUIET_(25), DO_(send_two),
+     (const struct step[]){UP, QUIET_(5), DO_(want_idle), QUIET_(10), DO_(send_two),
                            C_("A2 NOOP\r\nA3 CHECK\r\n"), QUIET_(80), S_("A2 OK x\r\n"), QUIET_(80),
-                           S_("A3 OK x\r\n"), QUIET_(25), C_("A4 IDLE\r\n"), S_("+ idling\r\n"),
+                           S_("A3 OK x\r\n"), QUIET_(10), C_("A4 IDLE\r\n"), S_("+ idling\r\n"),
                            QUIET_(10), END_},
      "ready;0:OK;1:OK;idling;", false},
     {"DONE and the commands in one flight",
@@ -158,7 +158,7 @@ static void idle_is_given_again(void **state)
                                         DO_(want_idle),
                                         C_("A2 IDLE\r\n"),
                                         S_("+ idling\r\n"),
-                                        QUIET_(60),
+                                        QUIET_(100),
                                         C_("DONE\r\n"),
                                         S_("A2 OK done\r\n"),
                                         C_("A3 IDLE\r\n"),
@@ -166,7 +166,7 @@ static void idle_is_given_again(void **state)
                                         C_("DONE\r\n"),
                                         END_};
     scripted_init(&s);
-    s.upstream.idle_restart_ms = 100;
+    s.upstream.idle_restart_ms = 400;
     scripted_run(&s, steps);
     assert_string_equal(scripted_log(&s), "ready;idling;idling;");
     scripted_fini(&s);

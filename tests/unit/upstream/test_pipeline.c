@@ -465,11 +465,11 @@ static void an_endless_line(void **state)
 static void silence_with_commands_in_flight(void **state)
 {
     struct scripted *s = *state;
-    s->upstream.command_timeout_ms = 80;
+    s->upstream.command_timeout_ms = 400;
     s->wants_closed = true;
-    RUN(s, UP, QUIET_(200), DO_(send_three),
-        C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"), QUIET_(50), S_("* 1 EXISTS\r\n"),
-        QUIET_(50), S_("A2 OK x\r\n"));
+    RUN(s, UP, QUIET_(500), DO_(send_three),
+        C_("A2 NOOP\r\nA3 UID FETCH 1 (FLAGS)\r\nA4 CHECK\r\n"), QUIET_(250), S_("* 1 EXISTS\r\n"),
+        QUIET_(250), S_("A2 OK x\r\n"));
     assert_non_null(strstr(scripted_log(s), ";0:OK;1:TIMEOUT;2:TIMEOUT;closed:TIMEOUT;"));
 }
 
