@@ -193,6 +193,18 @@ def test_client_that_never_reads_does_not_hold_up_the_end(proxy):
         assert time.monotonic() - began < 12
 
 
+def test_second_signal_ends_at_once_and_the_cache_survives(proxy, dovecot, user, connect):
+    dovecot.fill(user, 'INBOX', [b'Subject: one\r\n\r\nbody\r\n'])
+    connect(proxy.port, user).must('SELECT INBOX')
+    proxy.signal(signal.SIGTERM)
+    proxy.signal(signal.SIGINT)
+    assert proxy.process.wait(20) == 3
+    proxy.start()
+    client = connect(proxy.port, user)
+    client.must('SELECT INBOX')
+    assert bytes(client.fetch(1, 'BODY.PEEK[TEXT]')[1]['BODY[TEXT]']) == b'body\r\n'
+
+
 # ---- reload
 
 def served_certificate(port):
