@@ -11,6 +11,7 @@ struct evloop;
 
 /* --- timer --- */
 struct timer;
+/* (timer_create() is POSIX's.) */
 struct timer *timer_create_on(struct evloop *loop, void (*fn)(void *arg), void *arg);
 void timer_destroy(struct timer **timer);
 /* Fires once, in @ms from now; a timer that is set is set anew. */

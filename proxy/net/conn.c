@@ -318,16 +318,21 @@ static void conn_free(void *arg)
     alloc_free(c);
 }
 
+static void leave_closing(struct conn *c)
+{
+    if (c->closing_prev != NULL) {
+        struct conn **head = evloop__closing(c->loop);
+        DL_DELETE2(*head, c, closing_prev, closing_next);
+    }
+}
+
 void conn__destroy(struct conn *c)
 {
     if (c->state == CONN_CLOSED) {
         return;
     }
     c->state = CONN_CLOSED;
-    if (c->closing_prev != NULL) {
-        struct conn **head = evloop__closing(c->loop);
-        DL_DELETE2(*head, c, closing_prev, closing_next);
-    }
+    leave_closing(c);
     c->fn = NULL;
     c->due = 0;
     evloop_cancel(c->loop, &c->step);

@@ -75,11 +75,14 @@ const char *netaddr_format(const struct netaddr *addr, char out[NETADDR_TEXT_MAX
 {
     char host[NETADDR_TEXT_MAX];
     (void)netaddr_format_host(addr, host);
-    const char *fmt = strchr(host, ':') != NULL ? "[%.46s]:%u" : "%.46s:%u";
+    unsigned port = netaddr_port(addr);
     if (addr->len == 0) {
-        fmt = "-";
+        (void)snprintf(out, NETADDR_TEXT_MAX, "-");
+    } else if (strchr(host, ':') != NULL) {
+        (void)snprintf(out, NETADDR_TEXT_MAX, "[%.46s]:%u", host, port);
+    } else {
+        (void)snprintf(out, NETADDR_TEXT_MAX, "%.46s:%u", host, port);
     }
-    (void)snprintf(out, NETADDR_TEXT_MAX, fmt, host, (unsigned)netaddr_port(addr));
     return out;
 }
 
