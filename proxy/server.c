@@ -439,14 +439,6 @@ static void on_store_wakeup(void *arg)
     store_poll(server->store);
 }
 
-static void on_store_drained(void *arg)
-{
-    struct server *server = arg;
-    if (server->accounts != NULL) { /* the last acknowledgements come after their end */
-        accounts_store_drained(server->accounts);
-    }
-}
-
 static void on_end_of_turn(void *arg)
 {
     struct server *server = arg;
@@ -462,8 +454,6 @@ static enum status open_store(struct server *server, struct fail *fail)
         .stats = &server->stats,
         .wake = wakeup_signal,
         .wake_arg = server->store_wakeup,
-        .drained = on_store_drained,
-        .drained_arg = server,
         .drained = on_store_drained,
         .drained_arg = server,
     };
