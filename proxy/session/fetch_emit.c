@@ -145,6 +145,7 @@ static bool asks(const struct fetch_work *work, enum fetch_kind kind)
 static void begin_line(struct fetch_work *work)
 {
     struct buf *out = &work->out;
+    const struct args_fetch *args = &work->job->parsed.args.fetch;
     bool tells_flags =
         asks(work, FETCH_FLAGS) || fetch__becomes_seen(work, work->message.uid);
     work->in_line = true;
@@ -159,6 +160,9 @@ static void begin_line(struct fetch_work *work)
     }
     if (tells_flags && !work->message.is_vanished) {
         add_flags(work);
+    }
+    if (args->has_changedsince && !args->items.has_modseq) {
+        add_modseq(work); /* RFC 7162 3.1.4.1: implied */
     }
 }
 
