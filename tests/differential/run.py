@@ -206,7 +206,7 @@ def shrink(options, bench, seed, ops, kind):
 def failed(options, bench, judge, mismatch, seed):
     print(judge.report(options.lines))
     if bench.server is not None:
-        print('---- Dovecot log\n' + bench.server.log(10))
+        print('---- Dovecot log\n' + bench.server.log(5))
     if bench.subject is not None and bench.subject.tail():
         print('---- subject log\n' + bench.subject.tail())
     print('---- FAILED seed %d, command %d, %r' % (seed, judge.step, judge.ops[-1] if judge.ops else None))

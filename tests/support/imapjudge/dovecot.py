@@ -18,6 +18,7 @@ CONFIG = """\
 base_dir = {root}/run
 state_dir = {root}/state
 log_path = {root}/dovecot.log
+info_log_path = {root}/dovecot-info.log
 instance_name = imapjudge
 protocols = imap
 listen = 127.0.0.1
@@ -204,14 +205,14 @@ class Dovecot:
     def __exit__(self, *_):
         self.stop()
 
-    def log(self, last=80):
-        """The end of its log, for failure reports."""
+    def log(self, last=20):
+        """The end of its logs, for failure reports: what went wrong, then who came and went."""
         out = []
-        for name in ('stdout.log', 'dovecot.log'):
+        for name in ('stdout.log', 'dovecot.log', 'dovecot-info.log'):
             path = self.root / name
             if path.exists():
-                out += path.read_text(errors='replace').splitlines()
-        return '\n'.join(out[-last:])
+                out += path.read_text(errors='replace').splitlines()[-last:]
+        return '\n'.join(out)
 
     # ---- users and mail
 

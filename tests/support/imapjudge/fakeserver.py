@@ -258,7 +258,7 @@ class FakeServer:
 
     def refuse_literal(self, conn, command, octets):
         """Override or assign: what is said instead of '+' to a synchronising literal, or None."""
-        if command.verb == 'APPEND' and self._find(command.args.split(b'{')[0]) is None:
+        if command.verb == 'APPEND' and self._named(wire.parse_value(command.args, 0)[0]) is None:
             return command.tag + b' NO [TRYCREATE] no such mailbox\r\n'
         return None
 

@@ -76,7 +76,7 @@ class Wire:
             self._free_at = max(self._free_at, now - LATE_MAX)
             if self.bandwidth:
                 self._free_at += len(data) / self.bandwidth
-            self._air.append((self._free_at + self.delay, flow, data))
+            self._air.append((max(now, self._free_at) + self.delay, flow, data))
         self._land()
 
     def _free(self):
