@@ -30,8 +30,7 @@ void plan_destroy(struct plan **plan)
     }
     CHECK(gone->waiters.next == &gone->waiters);
     struct flight *flight, *next;
-    DL_FOREACH_SAFE(gone->flights, flight, next)
-    {
+    DL_FOREACH_SAFE(gone->flights, flight, next) {
         gone->env.ops->cancel(gone->env.arg, &flight->request);
         flight__destroy(flight);
     }
@@ -119,8 +118,7 @@ void plan_flush(struct plan *plan)
     }
     if (!store_is_backlogged(plan->env.store)) {
         struct flight *flight;
-        DL_FOREACH(plan->flights, flight)
-        {
+        DL_FOREACH(plan->flights, flight) {
             flight__resume_reading(flight);
         }
     }
@@ -287,8 +285,7 @@ static struct want *find_joinable(struct plan *plan, const struct message *messa
                                   const struct fetch_item *item)
 {
     struct want *whole = NULL, *want;
-    LL_FOREACH(message->wants, want)
-    {
+    LL_FOREACH(message->wants, want) {
         if (is_same(want, item) && may_join(plan, want)) {
             return want;
         }

@@ -83,8 +83,7 @@ static size_t take_wants(struct plan *plan, struct message *message, struct want
     struct want *want, *next;
     struct want **wants = NULL;
     size_t n = 0;
-    LL_FOREACH_SAFE(message->wants, want, next)
-    {
+    LL_FOREACH_SAFE(message->wants, want, next) {
         if (want->step != WANT_GATHERED) {
             continue;
         }
@@ -118,8 +117,7 @@ void plan__send_gathered(struct plan *plan)
         }
         alloc_free(wants);
     }
-    HASH_ITER(hh, groups, group, next)
-    {
+    HASH_ITER(hh, groups, group, next) {
         group_send(plan, group);
         HASH_DEL(groups, group);
         alloc_free(group->items);
