@@ -72,13 +72,17 @@ enum route {
     ROUTE_BULK, /* on a bulk link; with @feed's mailbox EXAMINEd when one is given */
 };
 
-/* Send @cmd over the link that @route and @feed (may be NULL) name, waiting for one when none
- * is up.  ops and arg as for link_send(); done() with NETWORK/TIMEOUT/LIMIT when no link can be
- * had, was_sent then false.  highest_uid: for ROUTE_BULK, the highest UID the command names: the
- * link is brought past it first (design 5.8); else 0. */
-struct request *account_request(struct account *account, enum route route, struct feed *feed,
-                                uint32_t highest_uid, struct outcmd *cmd,
-                                const struct upcmd_ops *ops, void *arg);
+struct destination {
+    enum route route;
+    struct feed *feed;    /* may be NULL, but for ROUTE_FEED */
+    uint32_t highest_uid; /* ROUTE_BULK: the highest UID the command names, the link is brought past
+                             it first (design 5.8); else 0 */
+};
+
+/* Send @cmd over the link that @to names, waiting for one when none is up.  ops and arg as for
+ * link_send(); done() with NETWORK/TIMEOUT/LIMIT when no link can be had, was_sent then false. */
+struct request *account_request(struct account *account, struct destination to,
+                                struct outcmd *cmd, const struct upcmd_ops *ops, void *arg);
 /* The same with a streamed literal (APPEND), on a bulk link.  want_data()'s command is used with
  * link_stream_write(). */
 struct request *account_request_stream(struct account *account, struct outcmd *cmd,

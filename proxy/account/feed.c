@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -21,7 +21,8 @@ static struct request *plan_send(void *arg, enum route route, uint32_t highest_u
                                  struct outcmd *cmd, const struct upcmd_ops *ops, void *cmd_arg)
 {
     struct feed *feed = arg;
-    return account_request(feed->account, route, feed, highest_uid, cmd, ops, cmd_arg);
+    const struct destination to = {.route = route, .feed = feed, .highest_uid = highest_uid};
+    return account_request(feed->account, to, cmd, ops, cmd_arg);
 }
 
 static void plan_cancel(void *arg, struct request **request)

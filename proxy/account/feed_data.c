@@ -3,7 +3,7 @@
  * the same messages; `exists` is what the link has told, and while it is more than the model has,
  * the tail is mail whose UIDs we have yet to ask for.  Where numbers cannot be followed the count is
  * marked lost and UID SEARCH ALL decides (protocol T25). */
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/log.h"
 #include "imap/flags.h"
 

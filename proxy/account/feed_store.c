@@ -1,5 +1,5 @@
 /* The kept model: read once when the mailbox's UIDVALIDITY is known, written at sync points. */
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "model/pack.h"

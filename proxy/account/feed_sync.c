@@ -11,7 +11,7 @@
  * names are deleted and made again, and weak servers reuse UIDVALIDITY (protocol T6). */
 #include <utlist.h>
 
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "imap/emit.h"

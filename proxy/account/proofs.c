@@ -8,7 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "account_p.h"
+#include "links_p.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -8,7 +8,7 @@
  * answered for another mailbox or none: its answers are dropped by their epoch. */
 #include <utlist.h>
 
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/alloc.h"
 
 /* --- life of a request ------------------------------------------------------------------------ */
@@ -55,7 +55,7 @@ void request__fail_waiting(struct request **list, enum status why)
 
 static struct request **waiting_list(struct request *request)
 {
-    return request->route == ROUTE_FEED ? &request->feed->waiting : &request->account->waiting;
+    return request->to.route == ROUTE_FEED ? &request->to.feed->waiting : &request->account->waiting;
 }
 
 static void wait_for_link(struct request *request)
@@ -70,7 +70,7 @@ static void wait_for_link(struct request *request)
 static bool is_worthless(const struct request *request)
 {
     const struct slot *slot = request->slot;
-    return slot->role == SLOT_BULK && request->feed != NULL && request->epoch == slot->bad_epoch;
+    return slot->role == SLOT_BULK && request->to.feed != NULL && request->epoch == slot->bad_epoch;
 }
 
 /* No longer on the link's account of what is under way. */
@@ -206,7 +206,7 @@ static void examine(struct slot *slot, struct feed *feed)
 static bool suits(const struct slot *slot, const struct request *request)
 {
     return slot->role == SLOT_BULK && slot->is_ready && slot->streams_n == 0 &&
-           (request->feed == NULL || slot->feed == NULL || slot->feed == request->feed ||
+           (request->to.feed == NULL || slot->feed == NULL || slot->feed == request->to.feed ||
             link_load(slot->link) == 0);
 }
 
@@ -221,7 +221,7 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
             continue;
         }
         n++;
-        if (suits(slot, request) && (any == NULL || slot->feed == request->feed)) {
+        if (suits(slot, request) && (any == NULL || slot->feed == request->to.feed)) {
             any = slot;
         }
         *wait_out = *wait_out || !slot->is_ready;
@@ -250,10 +250,10 @@ static void dispatch_bulk(struct request *request)
 {
     bool wait;
     struct slot *slot = find_bulk(request, &wait);
-    struct feed *feed = request->feed;
+    struct feed *feed = request->to.feed;
     if (slot != NULL) {
         if (feed != NULL &&
-            (slot->feed != feed || request->highest_uid >= slot->known_uidnext)) {
+            (slot->feed != feed || request->to.highest_uid >= slot->known_uidnext)) {
             examine(slot, feed);
         }
         request__send(request, slot);
@@ -297,7 +297,7 @@ static void dispatch_any(struct request *request)
 
 static void dispatch_feed(struct request *request)
 {
-    struct feed *feed = request->feed;
+    struct feed *feed = request->to.feed;
     if (feed->state == FEED_LIVE) {
         request__send(request, feed->slot);
     } else if (feed->state == FEED_WAITING || feed->state == FEED_SYNCING ||
@@ -310,7 +310,7 @@ static void dispatch_feed(struct request *request)
 
 static void dispatch(struct request *request)
 {
-    switch (request->route) {
+    switch (request->to.route) {
     case ROUTE_ANY:
         dispatch_any(request);
         break;
@@ -354,16 +354,16 @@ void request__feed_gone(struct feed *feed)
     struct slot *slot;
     request__fail_waiting(&feed->waiting, CANCELED);
     DL_FOREACH_SAFE(account->waiting, request, next) {
-        if (request->feed == feed) {
+        if (request->to.feed == feed) {
             DL_DELETE(account->waiting, request);
             request->is_waiting = false;
-            request->feed = NULL;
+            request->to.feed = NULL;
             fail_later(request, CANCELED);
         }
     }
     DL_FOREACH(account->sent, request) {
-        if (request->feed == feed) {
-            request->feed = NULL;
+        if (request->to.feed == feed) {
+            request->to.feed = NULL;
         }
     }
     DL_FOREACH(account->slots, slot) {
@@ -387,14 +387,11 @@ static struct request *new_request(struct account *account, struct outcmd *cmd,
     return request;
 }
 
-struct request *account_request(struct account *account, enum route route, struct feed *feed,
-                                uint32_t highest_uid, struct outcmd *cmd,
-                                const struct upcmd_ops *ops, void *arg)
+struct request *account_request(struct account *account, struct destination to,
+                                struct outcmd *cmd, const struct upcmd_ops *ops, void *arg)
 {
     struct request *request = new_request(account, cmd, ops, arg);
-    request->route = route;
-    request->feed = feed;
-    request->highest_uid = highest_uid;
+    request->to = to;
     dispatch(request);
     return request;
 }
@@ -404,7 +401,7 @@ struct request *account_request_stream(struct account *account, struct outcmd *c
                                        void *arg)
 {
     struct request *request = new_request(account, cmd, ops, arg);
-    request->route = ROUTE_BULK;
+    request->to.route = ROUTE_BULK;
     request->is_stream = true;
     request->stream_bytes = literal_bytes;
     dispatch(request);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "account_p.h"
+#include "feed_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"

@@ -66,8 +66,8 @@ void fetch__begin_seen(struct fetch_work *work)
     outcmd_str(&cmd, "UID STORE ");
     outcmd_ranges(&cmd, &work->unseen);
     outcmd_str(&cmd, " +FLAGS (\\Seen)");
-    work->seen_request = account_request(session->account, ROUTE_FEED, session->feed, 0, &cmd,
-                                         &seen_ops, work);
+    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+    work->seen_request = account_request(session->account, to, &cmd, &seen_ops, work);
     outcmd_fini(&cmd);
 }
 

@@ -108,8 +108,8 @@ static enum status search_upstream(struct session *session, struct job *job)
     outcmd_str(&cmd, "UID SEARCH ");
     enum status st = search_write_criteria(&job->parsed.args.search, &work->sets, true, &cmd);
     if (st == OK) {
-        work->request = account_request(session->account, ROUTE_FEED, session->feed, 0, &cmd,
-                                        &search_ops, work);
+        const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+        work->request = account_request(session->account, to, &cmd, &search_ops, work);
     }
     outcmd_fini(&cmd);
     return st;

@@ -241,8 +241,8 @@ static void send_expunge(struct session *session, struct close_work *work)
     } else {
         outcmd_str(&cmd, "EXPUNGE");
     }
-    work->request =
-        account_request(session->account, ROUTE_FEED, session->feed, 0, &cmd, &close_ops, work);
+    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+    work->request = account_request(session->account, to, &cmd, &close_ops, work);
     outcmd_fini(&cmd);
 }
 

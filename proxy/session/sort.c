@@ -133,8 +133,8 @@ static enum step start_sort(struct session *session, struct job *job)
         fini_sort(work);
         return STEP_DONE;
     }
-    work->request = account_request(session->account, ROUTE_FEED, session->feed, 0, &cmd,
-                                    &sort_ops, work);
+    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+    work->request = account_request(session->account, to, &cmd, &sort_ops, work);
     outcmd_fini(&cmd);
     return STEP_WAIT;
 }

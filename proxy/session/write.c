@@ -11,7 +11,8 @@ void write_send(struct write *write, enum route route, struct feed *feed, struct
     write->is_sent = true;
     write->is_done = false;
     write->attempts++;
-    write->request = account_request(session->account, route, feed, 0, cmd, ops, write);
+    const struct destination to = {.route = route, .feed = feed};
+    write->request = account_request(session->account, to, cmd, ops, write);
     outcmd_fini(cmd);
 }
 

@@ -1,0 +1,141 @@
+#ifndef ACCOUNT_FEED_P_H
+#define ACCOUNT_FEED_P_H
+/* What the feed's files share: feed.c (life), feed_data.c (untagged responses), feed_sync.c (the
+ * ladder), feed_store.c (what is kept).  Owner of memory: the account.  Thread: loop. */
+#include "account/feed.h"
+#include "account/plan.h"
+#include "imap/respdata.h"
+#include "imap/respfetch.h"
+#include "links_p.h"
+
+enum {
+    FEED_UNUSED_MS = 2 * 60 * 1000,
+    FEED_TICK_MS = 5 * 60 * 1000,
+    FEED_GATHER_MS = 50,
+    FEED_RETRY_FIRST_MS = 1000,
+    FEED_RETRY_LAST_MS = 60 * 1000,
+};
+
+enum feed_state {
+    FEED_DOWN,    /* no link; the timer may bring one */
+    FEED_WAITING, /* its link is connecting */
+    FEED_SYNCING, /* SELECT sent, the ladder under way */
+    FEED_LIVE,    /* the model is true */
+    FEED_ENDED,   /* cannot be served; goes when its users have left */
+};
+
+/* A command of the feed's own. */
+struct feed_cmd {
+    struct feed_cmd *next, *prev;
+    struct feed *feed;
+    struct upcmd *upcmd;
+    void (*done)(struct feed *feed, enum status st, const struct response *tagged);
+    bool wants_search; /* SEARCH answers go to feed->seen */
+    bool is_check;     /* FETCH answers are compared with what is kept */
+};
+
+struct feed {
+    UT_hash_handle hh;
+    struct account *account;
+    char *name;
+    size_t name_len;
+    enum feed_state state;
+    struct slot *slot;
+    struct mailbox *mailbox;
+    struct plan *plan;
+    bool plan_woken;
+    struct task plan_task;
+    bool wants_probe;
+    uint64_t left_ms; /* when the last user left */
+    struct feed_cmd *cmds; /* of its own, in flight */
+    uint64_t store_id; /* 0: UIDVALIDITY not known yet */
+    struct feed_user *users;
+    struct open_request *opens;
+    struct refresh_request *refreshes;
+    struct request *waiting; /* ROUTE_FEED */
+    /* as told by the link since SELECT */
+    uint32_t exists;
+    uint32_t told_uidvalidity;
+    uint32_t told_uidnext;
+    uint64_t told_modseq;
+    struct buf told_flags;
+    struct buf told_permanent;
+    bool is_writable;
+    bool has_modseq;
+    bool has_objectid;
+    bool has_model;    /* UIDVALIDITY known and a first sync completed (or loaded) */
+    bool is_scanning;  /* answers of a full scan collect in seen */
+    bool lost_count;   /* numbers of the link could not be followed: compare with SEARCH ALL */
+    bool is_fetching_new;
+    bool is_fill;      /* first filling: nothing is logged */
+    bool is_open_rw;
+    bool is_probing;
+    struct ranges seen;  /* UIDs in a full scan or SEARCH ALL */
+    struct ranges dead;  /* vanished: their records go when every view has passed */
+    bool is_checking;    /* identity of a model that was not live */
+    bool check_failed;
+    uint64_t tagged_ms;  /* last complete round trip */
+    uint64_t persisted_ms;
+    uint32_t retry_ms;
+    unsigned syncs_failed;
+    bool is_changed;     /* users are to be told */
+    uint64_t told_ms;
+    struct timer *timer;  /* retry, unused, tick */
+    struct timer *gather; /* bursts */
+};
+
+struct open_request {
+    struct open_request *next, *prev;
+    struct evloop *loop;
+    struct feed *feed; /* NULL: has failed, about to say so */
+    feed_open_fn *done;
+    void *arg;
+    struct task task;
+    enum status status;
+    struct buf text;
+};
+
+struct refresh_request {
+    struct refresh_request *next, *prev;
+    struct evloop *loop;
+    struct feed *feed; /* NULL: is over, about to say so */
+    refresh_fn *done;
+    void *arg;
+    bool must_ask;
+    bool is_asked; /* the probe under way began after it, or will do for it */
+    enum status status;
+    struct task task;
+};
+
+/* --- feed.c --- */
+void feed__destroy(struct feed *feed);
+void feed__slot_ready(struct feed *feed);
+void feed__slot_lost(struct feed *feed, enum status why);
+void feed__live(struct feed *feed);
+void feed__end(struct feed *feed, const char *text);
+void feed__open_failed(struct feed *feed, enum status why, struct slice text);
+void feed__changed(struct feed *feed);
+void feed__tell(struct feed *feed);
+void feed__check_use(struct feed *feed);
+void feed__tagged_ok(struct feed *feed);
+void feed__refreshes_done(struct feed *feed, enum status st);
+/* The model is as true as the round trips so far make it: whoever waited for that goes on. */
+void feed__settle(struct feed *feed);
+void feed__end_of_turn(struct feed *feed);
+/* Give up the link of a feed nobody uses; false when none. */
+bool feed__release_unused(struct account *account);
+/* --- feed_data.c: untagged responses into the model --- */
+void feed__untagged(struct feed *feed, const struct response *response);
+bool feed__count_is_true(const struct feed *feed);
+void feed__remove_unseen(struct feed *feed);
+/* --- feed_sync.c --- */
+void feed__select(struct feed *feed);
+void feed__fetch_new(struct feed *feed);
+void feed__probe(struct feed *feed);
+void feed__check_answer(struct feed *feed, const struct response *response);
+/* --- feed_store.c --- */
+void feed__load(struct feed *feed, uint32_t uidvalidity);
+void feed__persist(struct feed *feed);
+void feed__bury(struct feed *feed);
+
+#endif
