@@ -26,6 +26,7 @@ struct crash_slot {
 };
 
 static struct crash_slot slots[STORE_CRASH_ENVS_MAX];
+static atomic_bool is_crashing;
 
 static bool slot_is_to_blame(struct crash_slot *slot, uintptr_t address)
 {
@@ -42,6 +43,11 @@ static bool slot_is_to_blame(struct crash_slot *slot, uintptr_t address)
 static void on_crash(int sig, siginfo_t *info, void *context)
 {
     (void)context;
+    if (atomic_exchange(&is_crashing, true)) {
+        for (;;) { /* the thread that came first ends us both, when its marker is written */
+            (void)pause();
+        }
+    }
     static const char text[] = "level=fatal origin=store msg=\"crash in a mapped file, marked\"\n";
     for (size_t i = 0; i < STORE_CRASH_ENVS_MAX; i++) {
         if (slot_is_to_blame(&slots[i], (uintptr_t)info->si_addr)) {
@@ -54,8 +60,11 @@ static void on_crash(int sig, siginfo_t *info, void *context)
             (void)ignored;
         }
     }
-    /* SA_RESETHAND: the same fault, or this, now kills the process in the usual way. */
-    (void)raise(sig);
+    struct sigaction usual;
+    memset(&usual, 0, sizeof(usual));
+    usual.sa_handler = SIG_DFL;
+    (void)sigaction(sig, &usual, NULL);
+    (void)raise(sig); /* blocked until we return: then it kills in the usual way */
 }
 
 void store_install_crash_handler(void)
@@ -63,7 +72,7 @@ void store_install_crash_handler(void)
     struct sigaction action;
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = on_crash;
-    action.sa_flags = (int)(SA_SIGINFO | SA_RESETHAND);
+    action.sa_flags = SA_SIGINFO;
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGBUS, &action, NULL);
     (void)sigaction(SIGSEGV, &action, NULL);

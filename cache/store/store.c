@@ -112,6 +112,7 @@ void store_close(struct store **store_in)
         return;
     }
     CHECK(store->reads == 0);
+    store->options.drained = NULL; /* nobody is there to read on */
     while (store->staged != NULL) {
         struct content_writer *writer = store->staged;
         store_content_abort(&writer);

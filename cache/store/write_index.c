@@ -156,8 +156,17 @@ static void add_entry(struct buf *record, const struct entry *entry)
     buf_grew(record, n);
 }
 
-/* Over the limit the oldest items go, those with long keys first: header lists somebody once asked for. */
-static void cut_record(struct buf *record, bool only_long_keys)
+/* Over the limit the oldest go: first items with long keys (header lists somebody once asked for), then
+ * other items, then pointers. */
+enum cut { CUT_LONG_KEYS, CUT_ITEMS, CUT_ANY, CUT_N };
+
+static bool may_cut(const struct entry *entry, enum cut cut)
+{
+    return cut == CUT_ANY ||
+           (entry->kind == ENTRY_ITEM && (cut == CUT_ITEMS || entry->text.len > 0));
+}
+
+static void cut_record(struct store *store, struct buf *record, enum cut cut)
 {
     size_t at = SUM_BYTES;
     while (record->len > STORE_RECORD_MAX && at < record->len) {
@@ -167,7 +176,8 @@ static void cut_record(struct buf *record, bool only_long_keys)
             break;
         }
         size_t n = entry_bytes(&entry);
-        if (entry.kind == ENTRY_ITEM && (entry.text.len > 0 || !only_long_keys)) {
+        if (may_cut(&entry, cut)) {
+            dead_if_content(store, &entry);
             memmove(record->data + at, record->data + at + n, record->len - at - n);
             buf_truncate(record, record->len - n);
         } else {
@@ -176,29 +186,20 @@ static void cut_record(struct buf *record, bool only_long_keys)
     }
 }
 
-static struct store_op *write_items(struct store *store, struct txn *txn, struct op_item *first)
+/* Old entries that stay, then the new ones of the run. */
+static void merge_record(struct store *store, struct slice old, struct store_op *first,
+                         const struct store_op *last)
 {
     struct buf *record = &store->writer.record;
-    struct store_op *last = last_of_run(first);
-    struct key key = key_id_number(first->op.mailbox_id, first->uid);
-    struct slice old = {NULL, 0};
-    struct slice value;
     struct entry entry;
-    uint64_t sum = 0;
-    if (txn_get(txn, DBI_MESSAGES, &key, &value) &&
-        !format_open(first->op.mailbox_id, first->uid, value, &old)) {
-        old = slice_of(NULL, 0); /* a bad one is as good as none */
-    }
-    buf_reset(record);
-    buf_add(record, slice_of(&sum, sizeof(sum)));
     while (entry_next(&old, &entry)) {
-        if (is_replaced(&entry, &first->op, last)) {
+        if (is_replaced(&entry, first, last)) {
             dead_if_content(store, &entry);
         } else {
             add_entry(record, &entry);
         }
     }
-    for (struct store_op *op = &first->op, *end = last->next; op != end; op = op->next) {
+    for (const struct store_op *op = first, *end = last->next; op != end; op = op->next) {
         char content[ENTRY_CONTENT_BYTES];
         if (op->kind == OP_CHUNK || op->result != OK) {
             continue;
@@ -210,14 +211,31 @@ static struct store_op *write_items(struct store *store, struct txn *txn, struct
             dead_if_content(store, &entry);
         }
     }
-    cut_record(record, true);
-    cut_record(record, false);
-    sum = format_sum(first->op.mailbox_id, first->uid,
-                     slice_of(record->data + SUM_BYTES, record->len - SUM_BYTES));
+}
+
+static struct store_op *write_items(struct store *store, struct txn *txn, struct op_item *first)
+{
+    struct buf *record = &store->writer.record;
+    uint64_t id = first->op.mailbox_id;
+    struct store_op *last = last_of_run(first);
+    struct key key = key_id_number(id, first->uid);
+    struct slice old = {NULL, 0};
+    struct slice value;
+    uint64_t sum = 0;
+    if (txn_get(txn, DBI_MESSAGES, &key, &value) && !format_open(id, first->uid, value, &old)) {
+        old = slice_of(NULL, 0); /* a bad one is as good as none */
+    }
+    buf_reset(record);
+    buf_add(record, slice_of(&sum, sizeof(sum)));
+    merge_record(store, old, &first->op, last);
+    for (int cut = 0; cut < CUT_N; cut++) {
+        cut_record(store, record, (enum cut)cut);
+    }
+    struct slice entries = slice_of(record->data + SUM_BYTES, record->len - SUM_BYTES);
+    sum = format_sum(id, first->uid, entries);
     memcpy(record->data, &sum, sizeof(sum));
     txn_put(txn, DBI_MESSAGES, &key, buf_slice(record));
-    struct touch block = {first->op.mailbox_id, first->uid / BLOCK_UIDS};
-    write_touch_block(store, txn, block, true);
+    write_touch_block(store, txn, (struct touch){id, first->uid / BLOCK_UIDS}, true);
     return last;
 }
 

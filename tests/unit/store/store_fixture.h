@@ -112,6 +112,20 @@ static inline void disarm(void)
     assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
 }
 
+/* Hand all to the writer and wait, without hearing its answer, until it has dropped something. */
+static inline void flush_until_dropped(struct fixture *f)
+{
+    uint64_t before = stats_get(&f->stats, STAT_store_dropped_writes);
+    store_flush(f->store);
+    for (int i = 0; i < 10000; i++) {
+        if (stats_get(&f->stats, STAT_store_dropped_writes) > before) {
+            return;
+        }
+        (void)usleep(1000);
+    }
+    fail_msg("nothing was dropped");
+}
+
 static inline void put_item(struct fixture *f, uint32_t uid, const char *key, const char *value)
 {
     assert_int_equal(

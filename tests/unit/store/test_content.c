@@ -1,4 +1,6 @@
 /* Message bytes: staged, committed, aborted, lost, damaged. */
+#include <sys/wait.h>
+
 #include "store_fixture.h"
 
 static const uint64_t sizes[] = {0, 1, 2000, 8192, STORE_CHUNK_BYTES - 1, STORE_CHUNK_BYTES,
@@ -130,8 +132,7 @@ static void what_the_writer_loses_is_not_there(void **state)
     struct content_writer *writer = begin_content(f, 1, 300000);
     assert_int_equal(append_content(writer, 1, 100000), OK);
     ARM(store_put);
-    store_flush(f->store);
-    (void)usleep(50000);
+    flush_until_dropped(f);
     disarm();
     assert_int_equal(append_content(writer, 1, 100000), OK); /* not heard of it yet */
     store_settle(f->store);
@@ -153,6 +154,49 @@ static void what_the_writer_loses_is_not_there(void **state)
     assert_int_equal(find_content(f, 2, &ref), NOT_FOUND);
     assert_true(has_content(f, 3));
     close_when_buried(f, "content", "chunks", 2);
+    fixture_open(f);
+}
+
+/* A chunk lost in one batch, the pointer in a later one, put before the loss was heard of. */
+static void a_pointer_waits_for_all_of_its_chunks(void **state)
+{
+    struct fixture *f = *state;
+    struct content_ref ref;
+    struct content_writer *writer = begin_content(f, 1, 200000);
+    assert_int_equal(append_content(writer, 1, 100000), OK);
+    ARM(store_put);
+    flush_until_dropped(f);
+    disarm();
+    assert_int_equal(append_content(writer, 1, 100000), OK);
+    assert_int_equal(store_content_commit(&writer), OK);
+    put_item(f, 1, "ENVELOPE", "stays");
+    store_settle(f->store);
+    assert_int_equal(find_content(f, 1, &ref), NOT_FOUND);
+    assert_string_equal(get_item(f, 1, "ENVELOPE"), "stays");
+    close_when_buried(f, "content", "chunks", 0);
+    fixture_open(f);
+}
+
+static void what_a_killed_process_staged_goes(void **state)
+{
+    struct fixture *f = *state;
+    store_close(&f->store);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fixture_open(f);
+        (void)append_content(begin_content(f, 1, 200000), 1, 150000);
+        store_settle(f->store);
+        _exit(0); /* as it would be after kill -9 */
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(count_records(f, "content", "chunks"), 2);
+    fixture_open(f);
+    assert_false(has_content(f, 1));
+    close_when_buried(f, "content", "chunks", 0);
+    assert_int_equal(count_records(f, "content", "staged"), 0);
     fixture_open(f);
 }
 
@@ -298,7 +342,8 @@ int main(void)
         T(what_the_writer_loses_is_not_there), T(full_content_is_dropped_whole),
         T(full_index_is_dropped_whole_with_its_content), T(a_drop_that_fails_empties_the_index),
         T(a_damaged_chunk_is_not_served), T(too_large_is_refused),
-        T(backlog_is_counted_and_drains),
+        T(backlog_is_counted_and_drains), T(a_pointer_waits_for_all_of_its_chunks),
+        T(what_a_killed_process_staged_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,34 @@ static void limits_hold(void **state)
     free(big);
 }
 
+/* Sections somebody asks for without end: the record keeps its size, the oldest go with their bytes. */
+static void pointers_have_a_limit_too(void **state)
+{
+    struct fixture *f = *state;
+    char section[STORE_KEY_MAX];
+    for (int i = 0; i < 100; i++) {
+        struct content_writer *writer;
+        memset(section, 'A', sizeof(section));
+        section[0] = (char)i;
+        struct slice name = slice_of(section, sizeof(section));
+        assert_int_equal(store_content_create(f->store, f->mailbox, 1, name, 5, &writer), OK);
+        assert_int_equal(store_content_append(writer, SLICE("bytes")), OK);
+        assert_int_equal(store_content_commit(&writer), OK);
+    }
+    store_settle(f->store);
+    struct content_ref ref;
+    store_read_begin(f->store);
+    for (int i = 0; i < 100; i++) {
+        section[0] = (char)i;
+        enum status st = store_content_find(f->store, f->mailbox, 1,
+                                            slice_of(section, sizeof(section)), &ref);
+        assert_int_equal(st, i < 100 - 62 ? NOT_FOUND : OK); /* 64 KiB at 1052 octets each, and sum */
+    }
+    store_read_end(f->store);
+    close_when_buried(f, "content", "chunks", 62);
+    fixture_open(f);
+}
+
 static void a_damaged_record_is_dropped_and_counted(void **state)
 {
     struct fixture *f = *state;
@@ -242,6 +270,7 @@ int main(void)
         T(expunged_messages_are_forgotten),
         T(lists_all_items),
         T(limits_hold),
+        T(pointers_have_a_limit_too),
         T(a_damaged_record_is_dropped_and_counted),
         T(slices_live_until_the_outermost_end),
     };

@@ -110,8 +110,7 @@ static void a_lost_write_makes_it_stale_not_mixed(void **state)
     store_settle(f->store);
     ARM(store_put);
     assert_int_equal(put(f, "h2", 2, false, newer, 1), OK);
-    store_flush(f->store); /* a batch of its own, which fails */
-    (void)usleep(50000);
+    flush_until_dropped(f);
     disarm();
     /* Put before the loss was heard of: must not be added to what is on disk. */
     assert_int_equal(put(f, "h3", 3, false, newest, 1), OK);

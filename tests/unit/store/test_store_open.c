@@ -1,4 +1,6 @@
 /* Opening, closing, moving aside, names and ids. */
+#include <xxhash.h>
+
 #include "store_fixture.h"
 
 static void keeps_items_over_a_restart(void **state)
@@ -193,8 +195,58 @@ static void garbage_is_moved_aside(void **state)
     assert_string_equal(get_item(f, 1, "ENVELOPE"), "y");
 }
 
-/* The meta record is sum, schema, ...: raise the schema and make the sum right again by the test's own
- * knowledge of neither: a wrong sum must be enough to distrust it. */
+/* Raise the schema in a closed environment as another version of the program would have it. */
+static void set_schema(struct fixture *f, const char *env_name, uint64_t schema)
+{
+    char path[128];
+    char bytes[512];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val key = {4, "meta"};
+    MDB_val value;
+    (void)snprintf(path, sizeof(path), "%s/%s", f->dir, env_name);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+    assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
+    assert_true(value.mv_size > 16 && value.mv_size < sizeof(bytes));
+    memcpy(bytes, value.mv_data, value.mv_size);
+    memcpy(bytes + 8, &schema, sizeof(schema));
+    uint64_t sum = XXH3_64bits(bytes + 8, value.mv_size - 8);
+    memcpy(bytes, &sum, sizeof(sum));
+    value.mv_data = bytes;
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void another_schema_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t schema = 0; schema < 4; schema += 2) { /* older and newer than 1 */
+        put_item(f, 1, "ENVELOPE", "x");
+        put_content(f, 1, 1000);
+        store_settle(f->store);
+        store_close(&f->store);
+        set_schema(f, "content", schema);
+        fixture_open(f);
+        assert_string_equal(get_item(f, 1, "ENVELOPE"), "x");
+        assert_false(has_content(f, 1));
+        put_content(f, 1, 1000);
+        fixture_reopen(f);
+        assert_true(has_content(f, 1));
+        store_close(&f->store);
+        set_schema(f, "index", schema);
+        fixture_open(f);
+        assert_null(get_item(f, 1, "ENVELOPE"));
+        assert_false(has_content(f, 1));
+    }
+}
+
+/* A wrong sum is enough to distrust it. */
 static void a_damaged_meta_record_is_distrusted(void **state)
 {
     struct fixture *f = *state;
@@ -220,6 +272,7 @@ int main(void)
         T(a_marked_environment_is_moved_aside),
         T(a_file_too_short_is_moved_aside),
         T(garbage_is_moved_aside),
+        T(another_schema_is_dropped),
         T(a_damaged_meta_record_is_distrusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
