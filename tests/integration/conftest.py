@@ -71,15 +71,17 @@ def fake():
 
 @pytest.fixture
 def make_proxy(tmp_path, request):
-    """make_proxy(upstream_port, *more arguments, ...) -> running imapjudge.proxy.Proxy, ended and checked after the
-    test: it has to leave with status 0 on SIGTERM, so a sanitizer's report fails the test."""
+    """make_proxy(upstream_port, *more arguments, ...) -> running imapjudge.proxy.Proxy (or another @kind), ended and
+    checked after the test: it has to leave with status 0 on SIGTERM, so a sanitizer's report fails the test."""
     binary = os.environ.get('IMAPCACHED_BIN')
     if not binary:
         pytest.skip('IMAPCACHED_BIN is not set')
     made = []
 
-    def make(upstream_port, *arguments, **options):
-        instance = judge_proxy.Proxy(binary, upstream_port, tmp_path / ('proxy%d' % len(made)), arguments, **options)
+    def make(upstream_port, *arguments, kind=judge_proxy.Proxy, **options):
+        if arguments:
+            options['arguments'] = arguments
+        instance = kind(binary, upstream_port, tmp_path / ('proxy%d' % len(made)), **options)
         made.append(instance)
         _log_of(request, 'imapcached log', instance.log)
         return instance.start()
