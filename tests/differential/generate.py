@@ -361,7 +361,7 @@ class Generator:
         top = str(count + 1000)
         text = self.random.choice((
             'XYZZY', 'FETCH', 'FETCH 0 FLAGS', 'FETCH 1 NOSUCHITEM', 'FETCH 1 (FLAGS', 'UID FOO 1', 'SEARCH BOGUS',
-            'SEARCH', 'STORE 1 FLAGS', 'STORE 1 +FLAGS (\\Recent)', 'STORE 1 +FLAGS (\\Nosuch)', 'SELECT nosuch',
+            'SEARCH', 'STORE 1 +FLAGS (\\Recent)', 'STORE 1 +FLAGS (\\Nosuch)', 'SELECT nosuch',
             'COPY 1 nosuch', 'UID COPY 1 nosuch', 'STATUS nosuch (MESSAGES)', 'STATUS INBOX (NOSUCH)',
             'APPEND nosuch {3+}\r\nabc', 'LIST ""', 'RENAME INBOX', 'CREATE INBOX', 'DELETE INBOX', 'LOGIN a b',
             'UID EXPUNGE', 'SEARCH NOT', 'SEARCH (SEEN', 'FETCH %s FLAGS' % top, 'STORE %s +FLAGS (\\Seen)' % top,

@@ -310,8 +310,12 @@ class Judge:
         for one, other, what in ((direct.codes['PERMANENTFLAGS'], subject.codes['PERMANENTFLAGS'], 'PERMANENTFLAGS'),
                                  (_flag_line(direct), _flag_line(subject), 'FLAGS')):
             one, other = (set(v.strip(b'()').lower().split()) for v in (one, other))
-            if one != other and box not in self.unsettled:
+            if one == other or box in self.unsettled:
+                continue
+            used = {f.lower().encode() for flags in self.subject.truths[box].flags.values() for f in flags}
+            if any(f.startswith(b'\\') for f in one ^ other) or (used - other) & one:
                 raise Mismatch('select', '%s: only direct %s, only subject %s' % (what, one - other, other - one))
+            self.rules.differ('keyword-list')
         if op.meta.get('qresync'):
             self._resynced(op, direct, subject)
 
@@ -452,10 +456,25 @@ class Judge:
             for side, number, tag in told:
                 self._noop(side, number, tag)
             late = [s for s in late if not self._settled(*s)]
-        if self.unsettled:
-            for side, number in sessions:
-                if side is self.subject:
-                    self.unsettled.pop(side.views[number].box, None)
+        for side, number in sessions:
+            if side is self.subject and side.views[number].box in self.unsettled:
+                self._settle_outside(number, deadline)
+                del self.unsettled[side.views[number].box]
+
+    def _settle_outside(self, number, deadline):
+        """A change from outside has reached the mailbox when all its flags are seen to be the truth's."""
+        client, view = self.subject.clients[number], self.subject.views[number]
+        truth = self.subject.truths[view.box]
+        while truth.order:
+            for response in client.must('UID FETCH 1:* (FLAGS)').untagged:
+                view.apply(response, 'UID FETCH')
+            if view.settle(truth):
+                return
+            if time.monotonic() > deadline:
+                raise Mismatch('not-settled', view.contradictions(truth))
+            self.counts['(outside again)'] += 1
+            time.sleep(0.02)
+            self._noop(self.subject, number, client.start('NOOP'))
 
     def _noop(self, side, number, tag):
         result = side.clients[number].wait(tag)
