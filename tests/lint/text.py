@@ -8,7 +8,7 @@ import sys
 
 UNFINISHED = re.compile(r'\b(?:TO' r'DO|FIX' r'ME|XX' r'X|HA' r'CK)\b')
 CODE = ('.c', '.h', '.py', '.sh')
-C_COLUMNS = 110
+C_COLUMNS = 120  # 100 is the aim; this is what nobody should need
 ROOT_NAMES = {'proxy', 'cache', 'include', 'tests', 'conf', 'CMakeLists.txt', 'CMakePresets.json', 'README.md', 'LICENSE'}
 
 
