@@ -86,18 +86,21 @@ class Raw:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(20)
         self.sock.connect(('127.0.0.1', port))
-        self.data = b''
+        self.data = bytearray()
 
     def until(self, needle, seconds=20):
         """Octets up to and with @needle; what is behind it stays."""
         self.sock.settimeout(seconds)
-        while needle not in self.data:
-            chunk = self.sock.recv(65536)
+        seen = 0
+        while (found := self.data.find(needle, seen)) < 0:
+            seen = max(0, len(self.data) - len(needle))
+            chunk = self.sock.recv(1 << 20)
             if not chunk:
                 raise imapclient.IMAPClosed('closed after %r' % self.data[-200:])
             self.data += chunk
-        end = self.data.index(needle) + len(needle)
-        taken, self.data = self.data[:end], self.data[end:]
+        end = found + len(needle)
+        taken = bytes(self.data[:end])
+        del self.data[:end]
         return taken
 
     def line(self, seconds=20):
@@ -108,13 +111,13 @@ class Raw:
         self.sock.settimeout(seconds)
         try:
             while True:
-                chunk = self.sock.recv(65536)
+                chunk = self.sock.recv(1 << 20)
                 if not chunk:
                     break
                 self.data += chunk
         except ConnectionError:
             pass
-        taken, self.data = self.data, b''
+        taken, self.data = bytes(self.data), bytearray()
         return taken
 
     def send(self, data):
