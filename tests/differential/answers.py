@@ -38,11 +38,24 @@ class Answer:
         self.vanished_earlier = set()
         self.exists = None
         view.removed = []
-        for response in result.untagged:
+        untagged = result.untagged
+        if op.verb == 'SELECT':
+            untagged = self._leave(untagged)
+            view.open(op.meta['box'], op.meta['read_only'])
+        for response in untagged:
             self._take(response)
         if result.code:
             self.codes[result.code] = result.code_args
         self.removed = set(view.removed)
+
+    def _leave(self, untagged):
+        """RFC 7162 3.2.11: what comes before [CLOSED] is about the mailbox selected until then. Returns the rest."""
+        closed = max((n for n, r in enumerate(untagged, 1) if r.code == 'CLOSED'), default=0)
+        for response in untagged[:closed]:
+            self.view.apply(response, self.op.verb)
+        if closed:
+            self.codes['CLOSED'] = None
+        return untagged[closed:]
 
     def _take(self, response):
         name = response.name

@@ -215,15 +215,17 @@ class Judge:
             self.idling[number] = False
         else:
             tags = [side.clients[number].start(*self._parts(op, side)) for side in self.sides]
-            if op.verb == 'SELECT':
-                for side in self.sides:
-                    side.views[number].open(op.meta['box'], op.meta['read_only'])
             results = [side.clients[number].wait(tag) for side, tag in zip(self.sides, tags)]
         answers = [Answer(op, side.views[number], result) for side, result in zip(self.sides, results)]
         direct, subject = answers
         if op.verb == 'STATUS':
             subject = self._status(op, direct, subject)
-        self.compare.compare(op, direct, subject)
+        try:
+            self.compare.compare(op, direct, subject)
+        except Mismatch as mismatch:
+            if mismatch.kind != 'list' or not self._own_list(op, subject):
+                raise
+            self.rules.differ('own-list')
         for side, answer, old in zip(self.sides, answers, before):
             self._after(op, side, answer, old)
         if op.verb == 'SELECT' and direct.status == 'OK':
@@ -318,6 +320,13 @@ class Judge:
             self.rules.differ('keyword-list')
         if op.meta.get('qresync'):
             self._resynced(op, direct, subject)
+
+    def _own_list(self, op, subject):
+        """True when the subject's list is the one its own upstream gives: Dovecot leaves traces of deleted mailboxes
+        that depend on timing."""
+        def lines(responses):
+            return sorted((tuple(sorted(bytes(a).lower() for a in r.data[0])), str(r.data[-1])) for r in responses)
+        return lines(subject.lines) == lines(self.subject.outside.must(op.text).named(op.verb))
 
     def _resynced(self, op, direct, subject):
         box = op.meta['box']
