@@ -1,5 +1,5 @@
-/* Message bytes, the loop's side.  append -> chunk being filled -> full: op in the batch (and still in
- * writer->chunks, where reads find it) -> acknowledged: on disk only.  commit -> pointer op. */
+/* Message bytes, the loop's side.  append -> chunk being filled -> full: op in the batch (and still
+ * in writer->chunks, where reads find it) -> acknowledged: on disk only.  commit -> pointer op. */
 #include "store/content.h"
 
 #include <utlist.h>
@@ -199,7 +199,8 @@ void content__acked(struct store *store, struct store_op *op)
 void content__lost(struct store *store, enum status why)
 {
     struct content_writer *writer;
-    DL_FOREACH(store->staged, writer) {
+    DL_FOREACH(store->staged, writer)
+    {
         if (writer->lost == OK) {
             writer->lost = why;
         }
@@ -251,7 +252,8 @@ static enum status find_staged(struct store *store, uint64_t mailbox_id, uint32_
                                struct slice section, struct content_ref *out)
 {
     const struct content_writer *writer;
-    DL_FOREACH(store->staged, writer) {
+    DL_FOREACH(store->staged, writer)
+    {
         if (writer->mailbox_id == mailbox_id && writer->uid == uid && writer->lost == OK &&
             slice_eq(writer->section, section)) {
             *out = writer->ref;
@@ -290,8 +292,8 @@ static void drop_damaged(struct store *store, const struct content_ref *ref)
     }
 }
 
-/* A chunk's checksum is verified at its first use; what is read piece by piece is not summed again for
- * each piece. */
+/* A chunk's checksum is verified at its first use; what is read piece by piece is not summed again
+ * for each piece. */
 static bool is_verified(struct store *store, uint64_t content_id, uint32_t number,
                         struct slice value)
 {

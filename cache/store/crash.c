@@ -1,6 +1,7 @@
-/* The handler runs on whatever thread faulted.  It reads only the slots below: written with atomics by
- * crash_cover() and friends, never freed, so that the handler needs no lock.  This is state of the
- * process, as signal handlers are; it is the one exception to "everything hangs on a struct". */
+/* The handler runs on whatever thread faulted.  It reads only the slots below: written with atomics
+ * by crash_cover() and friends, never freed, so that the handler needs no lock.  This is state of
+ * the process, as signal handlers are; it is the one exception to "everything hangs on a struct".
+ */
 #include "store/crash.h"
 
 #include <fcntl.h>
@@ -97,7 +98,8 @@ static bool find_mapping(int fd, uintptr_t *begin_out, uintptr_t *end_out)
         unsigned major_no;
         unsigned minor_no;
         unsigned long inode;
-        if (sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &begin, &end, &major_no, &minor_no, &inode) == 5 &&
+        if (sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &begin, &end, &major_no, &minor_no, &inode) ==
+                5 &&
             inode == file.st_ino && makedev(major_no, minor_no) == file.st_dev) {
             *begin_out = begin;
             *end_out = end;

@@ -1,6 +1,7 @@
-/* Deleting what nothing points to any more, in steps between the writes: contents of expunged messages
- * or broken downloads, mailboxes that were dropped.  What a killed process left is found at the start. */
-#include "store_p.h"
+/* Deleting what nothing points to any more, in steps between the writes: contents of expunged
+ * messages or broken downloads, mailboxes that were dropped.  What a killed process left is found
+ * at the start. */
+#include "write_p.h"
 
 static bool bury_contents(struct store *store)
 {

@@ -160,76 +160,48 @@ static int open_dbis(struct env *env)
     return mdb_txn_commit(txn);
 }
 
-/* *fd_out: the data file; *short_out: it ends before the last page the meta page knows of; *want_out:
- * where it should end. */
-static int measure(struct env *env, int *fd_out, bool *short_out, uint64_t *want_out)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    struct stat file;
-    int rc = mdb_env_info(env->mdb, &info);
-    rc = rc != 0 ? rc : mdb_env_stat(env->mdb, &stat);
-    rc = rc != 0 ? rc : mdb_env_get_fd(env->mdb, fd_out);
-    if (rc != 0) {
-        return rc;
-    }
-    if (fstat(*fd_out, &file) != 0) {
-        return errno;
-    }
-    *want_out = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
-    *short_out = (uint64_t)file.st_size < *want_out;
-    return 0;
-}
-
-/* "File length is checked against the meta page": touching a page beyond the end would be SIGBUS. */
-static int check_length(struct env *env)
-{
-    int fd;
-    bool is_short;
-    uint64_t want;
-    /* A new environment has its two meta pages written and no more. */
-    int rc = measure(env, &fd, &is_short, &want);
-    return rc == 0 && is_short ? MDB_CORRUPTED : rc;
-}
-
-void env_cover_length(struct env *env)
-{
-    int fd;
-    bool is_short;
-    uint64_t want;
-    if (measure(env, &fd, &is_short, &want) == 0 && is_short && ftruncate(fd, (off_t)want) != 0) {
-        LOG(LOG_WARN, "store", "msg=\"cannot extend\" env=%s why=\"%s\"", env->name,
-            strerror(errno));
-    }
-}
-
 static size_t map_bytes(const struct env *env)
 {
     return (size_t)(env->size_bytes + env->size_bytes / 4) & ~(size_t)0xffff;
 }
 
-/* Files of LMDB never shrink: after the cap was lowered a file beyond it can only go. */
-static void drop_if_too_large(struct env *env)
+/* MDB_CORRUPTED: the file ends before the last page its meta page knows of, and touching one beyond
+ * the end would be SIGBUS.  MDB_MAP_RESIZED: it needs more than its cap, which was lowered.  Else
+ * the file is extended, sparsely, to the size of the map: LMDB never writes pages that a
+ * transaction took at the end and gave up again, so that without this a sound file could look cut
+ * off. */
+static int check_length(struct env *env)
 {
-    char *path = path_join(env->path, "/data.mdb");
+    MDB_envinfo info;
+    MDB_stat stat;
     struct stat file;
-    if (stat(path, &file) == 0 && (uint64_t)file.st_size > map_bytes(env)) {
-        LOG(LOG_WARN, "store", "msg=\"larger than its cap, dropped\" env=%s", env->name);
-        remove_files(env->path);
+    int fd;
+    int rc = mdb_env_info(env->mdb, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(env->mdb, &stat);
+    rc = rc != 0 ? rc : mdb_env_get_fd(env->mdb, &fd);
+    if (rc != 0) {
+        return rc;
     }
-    alloc_free(path);
-}
-
-static int open_mdb(struct env *env)
-{
-    if (mkdir(env->path, 0700) != 0 && errno != EEXIST) {
+    if (fstat(fd, &file) != 0) {
         return errno;
     }
-    /* Our own lock says that nobody else is here, so what a killed process left in LMDB's is stale. */
+    uint64_t end = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+    if ((uint64_t)file.st_size < end) {
+        return MDB_CORRUPTED;
+    }
+    if (end > map_bytes(env)) {
+        return MDB_MAP_RESIZED;
+    }
+    return ftruncate(fd, (off_t)map_bytes(env)) == 0 ? 0 : errno;
+}
+
+static int open_file(struct env *env)
+{
+    /* Our own lock says that nobody else is here, so what a killed process left in LMDB's is stale.
+     */
     char *lock = path_join(env->path, "/lock.mdb");
     (void)unlink(lock);
     alloc_free(lock);
-    drop_if_too_large(env);
     int rc = mdb_env_create(&env->mdb);
     if (rc != 0) {
         env->mdb = NULL;
@@ -239,17 +211,36 @@ static int open_mdb(struct env *env)
     (void)mdb_env_set_assert(env->mdb, on_assert);
     rc = mdb_env_set_mapsize(env->mdb, map_bytes(env));
     rc = rc != 0 ? rc : mdb_env_set_maxdbs(env->mdb, DBI_N);
-    /* NOMETASYNC: data pages are flushed at each commit, the meta page by the next one or by env_sync;
-     * power loss may undo the last commit but leaves no torn tree. */
+    /* NOMETASYNC: data pages are flushed at each commit, the meta page by the next one or by
+     * env_sync; power loss may undo the last commit but leaves no torn tree. */
     rc = rc != 0 ? rc : mdb_env_open(env->mdb, env->path, MDB_NOTLS | MDB_NOMETASYNC, 0600);
     rc = rc != 0 ? rc : check_length(env);
-    if (rc == 0) {
-        /* Before the first page is touched, which may already be a damaged one. */
-        crash_cover(env);
-        crash_enter(env, true);
-        rc = open_dbis(env);
-        crash_leave(env, true);
+    if (rc != 0) {
+        env_close(env);
     }
+    return rc;
+}
+
+static int open_mdb(struct env *env)
+{
+    if (mkdir(env->path, 0700) != 0 && errno != EEXIST) {
+        return errno;
+    }
+    int rc = open_file(env);
+    if (rc == MDB_MAP_RESIZED) {
+        /* The pages in use of LMDB's files do not move: it can only go. */
+        LOG(LOG_WARN, "store", "msg=\"larger than its cap, dropped\" env=%s", env->name);
+        remove_files(env->path);
+        rc = open_file(env);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    /* Before the first page is touched, which may already be a damaged one. */
+    crash_cover(env);
+    crash_enter(env, true);
+    rc = open_dbis(env);
+    crash_leave(env, true);
     if (rc != 0) {
         env_close(env);
     }

@@ -63,14 +63,11 @@ enum status env_status_of(int rc);
 enum status env_lock_dir(const char *dir, int *fd_out, struct fail *fail) MUST_USE;
 void env_init(struct env *env, enum env_kind kind, const char *dir, uint64_t size_bytes);
 void env_fini(struct env *env);
-/* Open, moving a marked or damaged one aside.  meta: in: what a fresh one shall say; out: what it says.
- * want_incarnation: 0, or the one it must have, else it is dropped. */
+/* Open, moving a marked or damaged one aside.  meta: in: what a fresh one shall say; out: what it
+ * says. want_incarnation: 0, or the one it must have, else it is dropped. */
 enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,
                      struct fail *fail) MUST_USE;
 void env_close(struct env *env);
-/* After a commit: pages that a transaction took at the end of the file and gave up again are never
- * written, and the file would look cut off at the next open. */
-void env_cover_length(struct env *env);
 /* Close, delete, open empty with @meta. */
 enum status env_recreate(struct env *env, const struct env_meta *meta) MUST_USE;
 enum status env_write_meta(struct env *env, const struct env_meta *meta) MUST_USE;
@@ -80,7 +77,8 @@ void env_mark(const struct env *env);
 /* crash.c: cover the mapping of an open environment / no more. */
 void crash_cover(struct env *env);
 void crash_uncover(struct env *env);
-/* This thread is inside a transaction of the environment (or out of it): a wild SIGSEGV is its fault. */
+/* This thread is inside a transaction of the environment (or out of it): a wild SIGSEGV is its
+ * fault. */
 void crash_enter(struct env *env, bool is_writer);
 void crash_leave(struct env *env, bool is_writer);
 

@@ -1,8 +1,9 @@
-/* Making room before a write, the longest unused first.  Each environment has its own cap, so bodies
- * never push out small items.  LMDB can reuse a freed page only two commits later, and at a full map even
- * a delete fails: hence small batches, each its own transaction, well below the map's end. */
+/* Making room before a write, the longest unused first.  Each environment has its own cap, so
+ * bodies never push out small items.  LMDB can reuse a freed page only two commits later, and at a
+ * full map even a delete fails: hence small batches, each its own transaction, well below the map's
+ * end. */
 #include "base/log.h"
-#include "store_p.h"
+#include "write_p.h"
 
 enum { HIGH_PERCENT = 90, LOW_PERCENT = 85 };
 

@@ -1,8 +1,8 @@
 #ifndef STORE_FORMAT_P_H
 #define STORE_FORMAT_P_H
-/* What stands in the values.  Each begins with a checksum over the rest, seeded with its key, so that
- * a record in the wrong place is as bad as a damaged one.  Numbers in values are in the machine's order:
- * a cache does not travel.                                                            Thread: any. */
+/* What stands in the values.  Each begins with a checksum over the rest, seeded with its key, so
+ * that a record in the wrong place is as bad as a damaged one.  Numbers in values are in the
+ * machine's order: a cache does not travel. Thread: any. */
 #include "base/slice.h"
 #include "store/content.h"
 #include "store/record.h"

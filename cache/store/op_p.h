@@ -1,8 +1,8 @@
 #ifndef STORE_OP_P_H
 #define STORE_OP_P_H
-/* What the loop asks the writer to do.  An op is allocated by the loop, read by the writer, which writes
- * only `result`, and freed by the loop when its batch comes back.  Until then it is also the overlay:
- * reads look at it first.  `older` and what is marked so belong to the loop alone. */
+/* What the loop asks the writer to do.  An op is allocated by the loop, read by the writer, which
+ * writes only `result`, and freed by the loop when its batch comes back.  Until then it is also the
+ * overlay: reads look at it first.  `older` and what is marked so belong to the loop alone. */
 #include <stdatomic.h>
 
 #include "base/msgq.h"
@@ -28,12 +28,12 @@ enum op_kind {
 
 struct store_op {
     enum op_kind kind;
-    enum status result;      /* writer */
-    uint64_t seq;            /* order of all ops */
-    uint64_t mailbox_id;     /* or, for chunks and content drops, the content id */
-    size_t cost_bytes;       /* of the backlog */
-    struct store_op *next;   /* in the batch */
-    struct store_op *older;  /* loop: overlay list */
+    enum status result;     /* writer */
+    uint64_t seq;           /* order of all ops */
+    uint64_t mailbox_id;    /* or, for chunks and content drops, the content id */
+    size_t cost_bytes;      /* of the backlog */
+    struct store_op *next;  /* in the batch */
+    struct store_op *older; /* loop: overlay list */
 };
 
 enum { NAME_HASH_BYTES = 16 };
@@ -57,8 +57,8 @@ struct op_item {
     struct store_op op;
     uint32_t uid;
     struct record_key key;
-    struct slice value;         /* item */
-    struct content_ref content; /* pointer */
+    struct slice value;            /* item */
+    struct content_ref content;    /* pointer */
     struct content_writer *writer; /* loop: freed with the op */
     char data[];
 };
@@ -71,7 +71,7 @@ struct op_state {
 struct op_chunk {
     struct store_op op;
     uint32_t number;
-    uint32_t len; /* loop, while it is being filled; fixed once staged */
+    uint32_t len;                  /* loop, while it is being filled; fixed once staged */
     struct content_writer *writer; /* loop */
     char data[];
 };
@@ -104,7 +104,8 @@ struct note {
     enum note_kind kind;
 };
 
-/* The writer could not go on with an environment: the loop shall let go of it and ask for OP_RESET. */
+/* The writer could not go on with an environment: the loop shall let go of it and ask for OP_RESET.
+ */
 struct lost_note {
     struct note note;
     unsigned env; /* enum env_kind */
@@ -116,8 +117,8 @@ struct batch {
     struct store_op *first;
     struct store_op **tail;
     uint64_t bytes;
-    bool has_reset;        /* OP_RESET is its last op */
-    struct batch *queued;  /* writer: the next one */
+    bool has_reset;       /* OP_RESET is its last op */
+    struct batch *queued; /* writer: the next one */
 };
 
 #endif

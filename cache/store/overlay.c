@@ -147,7 +147,8 @@ void overlay_fini(struct store *store)
 {
     struct mailbox_note *note;
     struct mailbox_note *next;
-    HASH_ITER(hh, store->mailboxes, note, next) {
+    HASH_ITER(hh, store->mailboxes, note, next)
+    {
         HASH_DEL(store->mailboxes, note);
         alloc_free(note);
     }

@@ -8,9 +8,9 @@
 
 /* Tags stand on disk: append only, never renumber (else raise ENV_SCHEMA). */
 static const char *const well_known[] = {
-    "",         "ENVELOPE",   "BODYSTRUCTURE", "BODY",         "INTERNALDATE", "RFC822.SIZE",
-    "EMAILID",  "THREADID",   "SAVEDATE",      "X-GM-MSGID",   "X-GM-THRID",   "PREVIEW",
-    "OBJECTID", "BODY[]",     "BODY[HEADER]",  "BODY[TEXT]",   "BODY[1]",      "BODY[2]",
+    "",         "ENVELOPE",      "BODYSTRUCTURE", "BODY",       "INTERNALDATE", "RFC822.SIZE",
+    "EMAILID",  "THREADID",      "SAVEDATE",      "X-GM-MSGID", "X-GM-THRID",   "PREVIEW",
+    "OBJECTID", "BODY[]",        "BODY[HEADER]",  "BODY[TEXT]", "BODY[1]",      "BODY[2]",
     "RFC822",   "RFC822.HEADER", "RFC822.TEXT",
 };
 enum { WELL_KNOWN_N = sizeof(well_known) / sizeof(well_known[0]) };

@@ -72,7 +72,8 @@ static void stage(struct store *store, struct mailbox_note *note, struct op_stat
     store__stage(store, &op->op);
 }
 
-enum status store_state_put(struct store *store, uint64_t mailbox_id, const struct store_state *state)
+enum status store_state_put(struct store *store, uint64_t mailbox_id,
+                            const struct store_state *state)
 {
     if (is_too_long(state)) {
         return LIMIT;

@@ -1,6 +1,6 @@
-/* loop:  put -> op in the batch and in the overlay | flush -> batch to the writer | poll <- batch back:
- *        out of the overlay, freed.
- * lost:  writer's note -> the loop lets go of the environment -> OP_RESET -> emptied -> attached again. */
+/* loop:  put -> op in the batch and in the overlay | flush -> batch to the writer | poll <- batch
+ * back: out of the overlay, freed. lost:  writer's note -> the loop lets go of the environment ->
+ * OP_RESET -> emptied -> attached again. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -89,7 +89,8 @@ enum status store_open(const struct store_options *options, struct store **out, 
     store->lock_fd = -1;
     uint64_t index_bytes = options->size_bytes / 4;
     env_init(&store->env[ENV_INDEX], ENV_INDEX, options->dir, index_bytes);
-    env_init(&store->env[ENV_CONTENT], ENV_CONTENT, options->dir, options->size_bytes - index_bytes);
+    env_init(&store->env[ENV_CONTENT], ENV_CONTENT, options->dir,
+             options->size_bytes - index_bytes);
     store->txn_bytes_max = index_bytes / 8 < TXN_BYTES_MAX ? index_bytes / 8 : TXN_BYTES_MAX;
     store->content_max_bytes = options->size_bytes / 8;
 
@@ -211,7 +212,8 @@ static void let_go(struct store *store, unsigned envs)
     if ((envs & 1U << ENV_INDEX) != 0) {
         struct mailbox_note *note;
         struct mailbox_note *next;
-        HASH_ITER(hh, store->mailboxes, note, next) {
+        HASH_ITER(hh, store->mailboxes, note, next)
+        {
             note->is_warm = false;
         }
     }

@@ -12,13 +12,14 @@
 #include "store/state.h"
 #include "store/store.h"
 #include "txn_p.h"
+#include "writer_p.h"
 
 enum {
-    BLOCK_UIDS = 256,               /* messages per unit of eviction in the index */
-    BLOCK_STATE = UINT32_MAX >> 1,  /* the "block" that stands for a mailbox's state */
+    BLOCK_UIDS = 256,              /* messages per unit of eviction in the index */
+    BLOCK_STATE = UINT32_MAX >> 1, /* the "block" that stands for a mailbox's state */
     EVICT_BATCH = 256,
-    DROP_AT_ONCE = 4096,            /* messages of one expunge; the rest goes in the background */
-    TOUCH_TABLE = 8192,             /* direct-mapped; a collision costs a needless touch */
+    DROP_AT_ONCE = 4096, /* messages of one expunge; the rest goes in the background */
+    TOUCH_TABLE = 8192,  /* direct-mapped; a collision costs a needless touch */
     VERIFIED_TABLE = 8192,
     TOUCH_EVERY_MS = 10000,
     SYNC_EVERY_MS = 4000,
@@ -37,9 +38,9 @@ struct pending_message {
 /* What the loop knows of a mailbox beyond the disk. */
 struct mailbox_note {
     uint64_t id;
-    bool is_hidden; /* dropped: finds nothing, keeps nothing */
-    bool is_warm;   /* a state is there to be added to */
-    bool is_cold;   /* a write to it was lost: only a replace may follow */
+    bool is_hidden;          /* dropped: finds nothing, keeps nothing */
+    bool is_warm;            /* a state is there to be added to */
+    bool is_cold;            /* a write to it was lost: only a replace may follow */
     struct store_op *states; /* op_state pending, newest first */
     UT_hash_handle hh;
 };
@@ -81,48 +82,6 @@ struct touches {
     uint64_t since_ms;
 };
 
-/* The writer's own. */
-struct cold_mailbox {
-    uint64_t id;
-    UT_hash_handle hh;
-};
-
-struct dead_contents {
-    uint64_t *ids;
-    size_t n;
-    size_t cap;
-};
-
-/* Expunged messages too many for one transaction.  Nobody asks for them, so they may wait. */
-struct later_drops {
-    struct later {
-        uint64_t mailbox_id;
-        struct range uids;
-    } * at;
-    size_t n;
-    size_t cap;
-};
-
-struct writer {
-    pthread_t thread;
-    struct msgq inbox;
-    struct batch *queue; /* not yet worked on, oldest first */
-    struct batch **queue_tail;
-    bool is_stopping;
-    bool has_doomed; /* mailboxes to be emptied, maybe */
-    struct lost_note lost_notes[ENV_N];
-    struct note stop_note;
-    struct cold_mailbox *cold; /* their state lost a write: only a replace may follow */
-    struct buf record;         /* a message record being rewritten */
-    struct dead_contents dead;
-    struct later_drops later;
-    uint64_t quiet_until_ms; /* log lines about dropped writes */
-    /* last block registered as used, to spare the look-up */
-    uint64_t used_id;
-    uint32_t used_block;
-    uint32_t used_hour;
-};
-
 struct store {
     struct store_options options;
     int lock_fd;
@@ -139,8 +98,8 @@ struct store {
     uint64_t backlog_bytes;
     uint64_t batches_out;
     bool was_backlogged;
-    unsigned reads; /* depth of read_begin */
-    unsigned reset_wanted; /* bits of enum env_kind: seen damaged by a read */
+    unsigned reads;             /* depth of read_begin */
+    unsigned reset_wanted;      /* bits of enum env_kind: seen damaged by a read */
     unsigned resets_out[ENV_N]; /* OP_RESET on the way */
     struct pending_message *messages;
     struct store_op *drops; /* op_drop pending, newest first */
@@ -151,13 +110,15 @@ struct store {
     struct touches touched_contents;
     struct touches touched_blocks;
     uint32_t touch_hour;
-    struct { /* the chunk found last in this turn: a small body is checked for and read by one get */
+    struct { /* the chunk found last in this turn: a small body is checked for and read by one get
+              */
         uint64_t content_id; /* 0: none */
         uint32_t number;
         struct slice value;
     } last_chunk;
-    uint64_t verified[VERIFIED_TABLE]; /* chunks whose checksum was seen right: content id, number */
-    MDB_cursor *cursors[8];            /* idle, for walks */
+    uint64_t
+        verified[VERIFIED_TABLE]; /* chunks whose checksum was seen right: content id, number */
+    MDB_cursor *cursors[8];       /* idle, for walks */
     size_t cursors_n;
 };
 
@@ -203,34 +164,5 @@ struct content_writer *content__by_id(struct store *store, uint64_t content_id);
 /* writer.c */
 void writer__start(struct store *store);
 void writer__join(struct store *store);
-
-/* Writer: one file per environment applies ops within a transaction.  Both return the last op they
- * took: ops on one message that follow each other are one change. */
-void write_content_op(struct store *store, struct txn *txn, struct store_op *op);
-struct store_op *write_index_op(struct store *store, struct txn *txn, struct store_op *op);
-void write_state(struct store *store, struct txn *txn, struct op_state *op);
-void write_state_drop(struct txn *txn, uint64_t mailbox_id);
-void write_cold_add(struct store *store, uint64_t mailbox_id);
-void write_cold_remove(struct store *store, uint64_t mailbox_id);
-/* Contents that nothing points to any more: deleted later, in steps. */
-void write_dead_add(struct store *store, uint64_t content_id);
-/* Delete a content with everything kept of it; returns its octets. */
-uint64_t write_content_delete(struct txn *txn, uint64_t content_id);
-/* Delete at most max message records from uid first to last; returns how many, and their octets. */
-struct deleted {
-    size_t n;
-    uint64_t bytes;
-};
-struct deleted write_messages_delete(struct store *store, struct txn *txn, uint64_t mailbox_id,
-                                     struct range uids, size_t max);
-/* Remember the use of a block in this hour.  may_create: else only where it is known already. */
-void write_touch_block(struct store *store, struct txn *txn, struct touch what, bool may_create);
-
-/* evict.c, writer: make room before a write of @bytes.  FULL when there is none to be made,
- * CORRUPT when the environment must be emptied. */
-enum status evict_for(struct store *store, enum env_kind kind, uint64_t bytes) MUST_USE;
-/* doom.c, writer: one step of deleting what nothing points to any more; false when all is done. */
-bool doom_step(struct store *store);
-void doom_find_leftovers(struct store *store);
 
 #endif

@@ -110,9 +110,6 @@ enum status txn_commit(struct txn *txn)
     }
     txn->rc = mdb_txn_commit(txn->mdb);
     txn->mdb = NULL;
-    if (txn->rc == 0) {
-        env_cover_length(txn->env);
-    }
     txn->env->is_dirty = true;
     crash_leave(txn->env, true);
     return env_status_of(txn->rc);

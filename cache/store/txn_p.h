@@ -1,8 +1,8 @@
 #ifndef STORE_TXN_P_H
 #define STORE_TXN_P_H
-/* A write transaction whose first failure sticks: later calls do nothing, the caller checks once at the
- * commit.  Also the walk over all keys with one prefix.  "Not there" is no failure.   Thread: writer
- * (and whoever opens the store, before the writer runs). */
+/* A write transaction whose first failure sticks: later calls do nothing, the caller checks once at
+ * the commit.  Also the walk over all keys with one prefix.  "Not there" is no failure.   Thread:
+ * writer (and whoever opens the store, before the writer runs). */
 #include <lmdb.h>
 
 #include "base/status.h"

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "format_p.h"
-#include "store_p.h"
+#include "write_p.h"
 
 void write_dead_add(struct store *store, uint64_t content_id)
 {
@@ -78,8 +78,8 @@ static void write_chunk(struct txn *txn, const struct op_chunk *op)
     uint64_t len = op->len;
     memcpy(to + SUM_BYTES, &len, sizeof(len));
     memcpy(to + CHUNK_HEAD_BYTES, op->data, op->len);
-    uint64_t sum = format_sum(content_id, op->number,
-                              slice_of(to + SUM_BYTES, sizeof(len) + op->len));
+    uint64_t sum =
+        format_sum(content_id, op->number, slice_of(to + SUM_BYTES, sizeof(len) + op->len));
     memcpy(to, &sum, sizeof(sum));
 }
 

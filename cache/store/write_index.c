@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "format_p.h"
 #include "mailbox_p.h"
-#include "store_p.h"
+#include "write_p.h"
 
 /* --- coarse last use --- */
 
@@ -93,8 +93,8 @@ static void write_mailbox(struct store *store, struct txn *txn, const struct op_
     memcpy(to + 8, &op->op.mailbox_id, 8);
     memcpy(to + 16, &account_len, 4);
     memcpy(to + 20, op->data, op->account.len + op->name.len);
-    uint64_t sum = format_sum(load_be64(op->hash), op->uidvalidity,
-                              slice_of(to + SUM_BYTES, len - SUM_BYTES));
+    uint64_t sum =
+        format_sum(load_be64(op->hash), op->uidvalidity, slice_of(to + SUM_BYTES, len - SUM_BYTES));
     memcpy(to, &sum, sizeof(sum));
 }
 
@@ -103,15 +103,17 @@ static void write_mailbox(struct store *store, struct txn *txn, const struct op_
 static bool is_of(const struct store_op *op, const struct op_item *first)
 {
     return (op->kind == OP_ITEM || op->kind == OP_CONTENT_COMMIT) &&
-           op->mailbox_id == first->op.mailbox_id && ((const struct op_item *)op)->uid == first->uid;
+           op->mailbox_id == first->op.mailbox_id &&
+           ((const struct op_item *)op)->uid == first->uid;
 }
 
-/* Chunks between the items of one message do not break its run: they belong to the other environment. */
+/* Chunks between the items of one message do not break its run: they belong to the other
+ * environment. */
 static struct store_op *last_of_run(struct op_item *first)
 {
     struct store_op *last = &first->op;
-    for (struct store_op *op = last->next;
-         op != NULL && (op->kind == OP_CHUNK || is_of(op, first)); op = op->next) {
+    for (struct store_op *op = last->next; op != NULL && (op->kind == OP_CHUNK || is_of(op, first));
+         op = op->next) {
         last = op->kind == OP_CHUNK ? last : op;
     }
     return last;
@@ -156,8 +158,8 @@ static void add_entry(struct buf *record, const struct entry *entry)
     buf_grew(record, n);
 }
 
-/* Over the limit the oldest go: first items with long keys (header lists somebody once asked for), then
- * other items, then pointers. */
+/* Over the limit the oldest go: first items with long keys (header lists somebody once asked for),
+ * then other items, then pointers. */
 enum cut { CUT_LONG_KEYS, CUT_ITEMS, CUT_ANY, CUT_N };
 
 static bool may_cut(const struct entry *entry, enum cut cut)

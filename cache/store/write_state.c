@@ -1,7 +1,7 @@
 /* Applying mailbox state: header and blocks together, and the sum that ties them. */
 #include "base/alloc.h"
 #include "format_p.h"
-#include "store_p.h"
+#include "write_p.h"
 
 static struct cold_mailbox *find_cold(struct store *store, uint64_t id)
 {

@@ -2,8 +2,8 @@
  *   wait -> take queued batches, up to one transaction's worth
  *        -> room in content? -> content transaction -> room in index? -> index transaction
  *        -> batches back to the loop, oldest first
- * A pointer is written only after its content was committed and found whole.  While there is nothing to
- * write it deletes what nothing points to, in steps, and flushes the meta pages. */
+ * A pointer is written only after its content was committed and found whole.  While there is
+ * nothing to write it deletes what nothing points to, in steps, and flushes the meta pages. */
 #include <signal.h>
 
 #include "base/alloc.h"
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "store_p.h"
+#include "write_p.h"
 
 enum { QUIET_MS = 60000, IDLE_WAIT_MS = 3600 * 1000, FINISH_MS = 1000 };
 
@@ -250,7 +250,8 @@ static void sync_env(struct env *env)
     env->synced_at_ms = clock_mono_ms();
     int rc = mdb_env_sync(env->mdb, 1);
     if (rc != 0) {
-        LOG(LOG_WARN, "store", "msg=\"flush failed\" env=%s why=\"%s\"", env->name, mdb_strerror(rc));
+        LOG(LOG_WARN, "store", "msg=\"flush failed\" env=%s why=\"%s\"", env->name,
+            mdb_strerror(rc));
     }
 }
 
@@ -336,7 +337,8 @@ static void take_messages(struct writer *writer, struct msg *msg)
     }
 }
 
-/* Only memory knows of these, so they are worth a moment at the end; what is left is evicted in time. */
+/* Only memory knows of these, so they are worth a moment at the end; what is left is evicted in
+ * time. */
 static void finish_steps(struct store *store)
 {
     const struct writer *writer = &store->writer;
@@ -390,7 +392,8 @@ void writer__join(struct store *store)
     CHECK(pthread_join(writer->thread, NULL) == 0);
     struct cold_mailbox *cold;
     struct cold_mailbox *next;
-    HASH_ITER(hh, writer->cold, cold, next) {
+    HASH_ITER(hh, writer->cold, cold, next)
+    {
         HASH_DEL(writer->cold, cold);
         alloc_free(cold);
     }

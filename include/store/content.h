@@ -1,13 +1,15 @@
 #ifndef STORE_CONTENT_H
 #define STORE_CONTENT_H
-/* Message bytes.  Received into a staged content under a fresh id, readable through its reference while
- * it grows, by any number of readers at any offsets; the message's record points to it only from the
- * commit on (call it after the upstream's tagged OK).  Bytes leave memory as the writer commits their
- * chunks, so memory per message is bounded by the writer's backlog.        Thread: loop. */
+/* Message bytes.  Received into a staged content under a fresh id, readable through its reference
+ * while it grows, by any number of readers at any offsets; the message's record points to it only
+ * from the commit on (call it after the upstream's tagged OK).  Bytes leave memory as the writer
+ * commits their chunks, so memory per message is bounded by the writer's backlog.        Thread:
+ * loop. */
 #include "store/store.h"
 
 enum {
-    STORE_CHUNK_BYTES = 65536 - 16 - 16, /* payload of a chunk: 16 pages less LMDB's and our header */
+    STORE_CHUNK_BYTES =
+        65536 - 16 - 16, /* payload of a chunk: 16 pages less LMDB's and our header */
 };
 
 struct content_ref {
@@ -17,20 +19,20 @@ struct content_ref {
 
 struct content_writer; /* a staged content: created here, ended by commit or abort */
 
-/* section: as in record.h, "BODY[]", "BODY[1.2]" ...  LIMIT: larger than an eighth of the store, or the
- * key too long: relay it without caching. */
+/* section: as in record.h, "BODY[]", "BODY[1.2]" ...  LIMIT: larger than an eighth of the store, or
+ * the key too long: relay it without caching. */
 enum status store_content_create(struct store *store, uint64_t mailbox_id, uint32_t uid,
                                  struct slice section, uint64_t size_bytes,
                                  struct content_writer **out) MUST_USE;
-/* Copied.  LIMIT: more than announced (nothing taken).  FULL, IO, CORRUPT: the store lost some of it;
- * sticky, readers get NOT_FOUND for what is lost, commit will refuse: abort it. */
+/* Copied.  LIMIT: more than announced (nothing taken).  FULL, IO, CORRUPT: the store lost some of
+ * it; sticky, readers get NOT_FOUND for what is lost, commit will refuse: abort it. */
 enum status store_content_append(struct content_writer *writer, struct slice bytes) MUST_USE;
 /* Octets so far: a download that broke may be continued from here with the same writer. */
 uint64_t store_content_received(const struct content_writer *writer);
 struct content_ref store_content_ref(const struct content_writer *writer);
 /* OK: visible as cached at once, and *writer is NULL.  AGAIN: octets are missing; nothing happened.
- * FULL, IO, CORRUPT: lost as above; nothing happened.  When the writer thread cannot store it after OK,
- * it is forgotten later. */
+ * FULL, IO, CORRUPT: lost as above; nothing happened.  When the writer thread cannot store it after
+ * OK, it is forgotten later. */
 enum status store_content_commit(struct content_writer **writer) MUST_USE;
 /* Forget it; readers get NOT_FOUND from now on.  *writer becomes NULL.  NULL is ignored. */
 void store_content_abort(struct content_writer **writer);
@@ -41,9 +43,9 @@ enum status store_content_find(struct store *store, uint64_t mailbox_id, uint32_
                                struct slice section, struct content_ref *out) MUST_USE;
 /* The same for a reference from record_find_content(): OK, AGAIN or NOT_FOUND (evicted). */
 enum status store_content_check(struct store *store, const struct content_ref *ref) MUST_USE;
-/* Between 1 and max octets at offset, borrowed till store_read_end(), never past the end of a chunk: call
- * on.  END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND: evicted, dropped,
- * aborted, damaged: ask the upstream for the rest. */
+/* Between 1 and max octets at offset, borrowed till store_read_end(), never past the end of a
+ * chunk: call on.  END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND:
+ * evicted, dropped, aborted, damaged: ask the upstream for the rest. */
 enum status store_content_read(struct store *store, const struct content_ref *ref, uint64_t offset,
                                size_t max, struct slice *out) MUST_USE;
 

@@ -1,9 +1,9 @@
 #ifndef STORE_CRASH_H
 #define STORE_CRASH_H
-/* A damaged page of a mapped file can kill the process that reads it (SIGBUS, SIGSEGV), and it would die
- * again at every start.  The handler leaves a marker file for the environment concerned, with
- * async-signal-safe calls only, and lets the signal kill the process; store_open() moves a marked
- * environment aside.  A crash that has nothing to do with a store leaves no marker. */
+/* A damaged page of a mapped file can kill the process that reads it (SIGBUS, SIGSEGV), and it
+ * would die again at every start.  The handler leaves a marker file for the environment concerned,
+ * with async-signal-safe calls only, and lets the signal kill the process; store_open() moves a
+ * marked environment aside.  A crash that has nothing to do with a store leaves no marker. */
 
 /* Once per process, before threads start.  At most STORE_CRASH_ENVS_MAX environments are covered.
  * Thread: main. */

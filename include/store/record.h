@@ -1,21 +1,22 @@
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 /* The small immutable items of a message (ENVELOPE, BODYSTRUCTURE, a header field list ...), as the
- * upstream worded them, and the pointers to its content.  All of one message is one record, so that a
- * FETCH over a range is one cursor walk.  Values are borrowed from the map (or the overlay) until the
- * outermost store_read_end().                                              Thread: loop. */
+ * upstream worded them, and the pointers to its content.  All of one message is one record, so that
+ * a FETCH over a range is one cursor walk.  Values are borrowed from the map (or the overlay) until
+ * the outermost store_read_end().                                              Thread: loop. */
 #include "store/content.h"
 #include "store/store.h"
 
 enum {
-    STORE_KEY_MAX = 1024,         /* octets of an item key or section key */
-    STORE_ITEM_MAX = 16 * 1024,   /* a larger value belongs into content */
-    STORE_RECORD_MAX = 64 * 1024, /* all of a message; beyond it the oldest items with long keys go */
+    STORE_KEY_MAX = 1024,       /* octets of an item key or section key */
+    STORE_ITEM_MAX = 16 * 1024, /* a larger value belongs into content */
+    STORE_RECORD_MAX =
+        64 * 1024, /* all of a message; beyond it the oldest items with long keys go */
 };
 
-/* A key made ready for many lookups.  Keys compare as exact octets: write them in one canonical form,
- * upper-case as in "ENVELOPE", "RFC822.SIZE", "BODY[HEADER.FIELDS (DATE FROM)]".  Well-known keys cost
- * no text in the record. */
+/* A key made ready for many lookups.  Keys compare as exact octets: write them in one canonical
+ * form, upper-case as in "ENVELOPE", "RFC822.SIZE", "BODY[HEADER.FIELDS (DATE FROM)]".  Well-known
+ * keys cost no text in the record. */
 struct record_key {
     uint32_t tag; /* small number of a well-known key, or hash of the text */
     struct slice text;
@@ -27,13 +28,14 @@ struct record_key record_key_of(struct slice text);
 struct store_op;
 struct record {
     uint32_t uid;
-    struct slice stored;      /* verified entries in the map */
+    struct slice stored;            /* verified entries in the map */
     const struct store_op *pending; /* newest first, not yet acknowledged; NULL mostly */
-    uint64_t floor;           /* pending writes up to this one were dropped since */
+    uint64_t floor;                 /* pending writes up to this one were dropped since */
 };
 
 /* The value of an item; false when not cached.  An empty value is a value. */
-bool record_find(const struct record *record, const struct record_key *key, struct slice *value_out);
+bool record_find(const struct record *record, const struct record_key *key,
+                 struct slice *value_out);
 /* The content pointer of a section, as recorded: it may have been evicted since (see
  * store_content_check()). */
 bool record_find_content(const struct record *record, const struct record_key *section,

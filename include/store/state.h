@@ -1,9 +1,9 @@
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
-/* The kept model of a mailbox: a header and numbered blocks of the caller's own octets (block = uid /
- * 1024), written in one transaction with the UIDVALIDITY, UIDNEXT and synced modseq they stand for.
- * The blocks of a mailbox always add up to its header: a write lost on the way makes the whole state
- * stale, never mixed.                                                      Thread: loop. */
+/* The kept model of a mailbox: a header and numbered blocks of the caller's own octets (block = uid
+ * / 1024), written in one transaction with the UIDVALIDITY, UIDNEXT and synced modseq they stand
+ * for. The blocks of a mailbox always add up to its header: a write lost on the way makes the whole
+ * state stale, never mixed.                                                      Thread: loop. */
 #include "base/buf.h"
 #include "store/store.h"
 
@@ -33,8 +33,8 @@ struct store_state_head {
     uint64_t synced_modseq;
 };
 
-/* All octets copied.  STALE: an earlier write was lost (or there is none): put everything again with
- * replace.  LIMIT: header or block too long. */
+/* All octets copied.  STALE: an earlier write was lost (or there is none): put everything again
+ * with replace.  LIMIT: header or block too long. */
 enum status store_state_put(struct store *store, uint64_t mailbox_id,
                             const struct store_state *state) MUST_USE;
 /* Forget the state (it was seen to be wrong); items and content stay. */
@@ -45,8 +45,8 @@ enum status store_state_get(struct store *store, uint64_t mailbox_id, struct sto
 
 /* bytes: borrowed for the call.  Anything but OK ends the walk. */
 typedef enum status store_block_fn(void *arg, uint32_t number, struct slice bytes);
-/* Every block in ascending order.  CORRUPT: they do not add up to the header; the state has been dropped
- * and what was given so far is worthless.  Else OK, NOT_FOUND, or what fn returned. */
+/* Every block in ascending order.  CORRUPT: they do not add up to the header; the state has been
+ * dropped and what was given so far is worthless.  Else OK, NOT_FOUND, or what fn returned. */
 enum status store_state_each_block(struct store *store, uint64_t mailbox_id, store_block_fn *fn,
                                    void *arg) MUST_USE;
 

@@ -1,7 +1,8 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
-/* The cache on disk: two LMDB environments below one directory, `index` (mailbox state, small items)
- * and `content` (message bytes in chunks; its loss is only misses).  It may forget, never lie.
+/* The cache on disk: two LMDB environments below one directory, `index` (mailbox state, small
+ * items) and `content` (message bytes in chunks; its loss is only misses).  It may forget, never
+ * lie.
  *
  * Thread: loop, for everything here; one loop owns a store.  A writer thread of the store's own
  * commits; what it has not committed yet is read from an overlay in memory, so a value is visible
@@ -38,32 +39,36 @@ struct store_options {
                                     Called on both threads. */
 };
 
-/* Open or create.  A directory that another process has open: IO.  Damaged or marked environments are
- * moved aside ("index.damaged"), those of another schema version dropped, each with a log line. */
+/* Open or create.  A directory that another process has open: IO.  Damaged or marked environments
+ * are moved aside ("index.damaged"), those of another schema version dropped, each with a log line.
+ */
 enum status store_open(const struct store_options *options, struct store **out,
                        struct fail *fail) MUST_USE;
-/* Flush, join the writer, sync, close; *store becomes NULL.  Content writers not yet committed must have
- * been aborted or committed before. */
+/* Flush, join the writer, sync, close; *store becomes NULL.  Content writers not yet committed must
+ * have been aborted or committed before. */
 void store_close(struct store **store);
 
-/* End of a loop turn: hand everything put in this turn to the writer.  Cheap when there is nothing. */
+/* End of a loop turn: hand everything put in this turn to the writer.  Cheap when there is nothing.
+ */
 void store_flush(struct store *store);
 /* Take the writer's acknowledgements; not between store_read_begin() and _end(). */
 void store_poll(struct store *store);
 /* Flush and wait until all that was put so far is committed or dropped: for tests and shutdown. */
 void store_settle(struct store *store);
 
-/* Octets put and not yet acknowledged.  Above options.backlog_high_bytes stop reading from links. */
+/* Octets put and not yet acknowledged.  Above options.backlog_high_bytes stop reading from links.
+ */
 uint64_t store_backlog_bytes(const struct store *store);
 bool store_is_backlogged(const struct store *store);
 
-/* Reads stand between these two; slices found stay valid until the outermost store_read_end().  They
- * nest.  Never keep them open over a wait of the loop: that would keep the writer from reusing pages. */
+/* Reads stand between these two; slices found stay valid until the outermost store_read_end(). They
+ * nest.  Never keep them open over a wait of the loop: that would keep the writer from reusing
+ * pages. */
 void store_read_begin(struct store *store);
 void store_read_end(struct store *store);
 
-/* The id of (account, name, uidvalidity), found or made.  account: the account's key octets, name: the
- * mailbox name as the upstream spells it.  Other UIDVALIDITYs of that name are dropped in the
+/* The id of (account, name, uidvalidity), found or made.  account: the account's key octets, name:
+ * the mailbox name as the upstream spells it.  Other UIDVALIDITYs of that name are dropped in the
  * background.  LIMIT: a text longer than STORE_NAME_MAX. */
 enum status store_mailbox_open(struct store *store, struct slice account, struct slice name,
                                uint32_t uidvalidity, uint64_t *id_out) MUST_USE;

@@ -1,5 +1,5 @@
-/* How fast the store writes and reads warm: records, small bodies, large bodies.  Prints one line each.
- * usage: bench_store [messages [dir]] */
+/* How fast the store writes and reads warm: records, small bodies, large bodies.  Prints one line
+ * each. usage: bench_store [messages [dir]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,8 @@ static void write_items(struct store *store, uint64_t id, uint32_t n)
     memset(structure, 's', sizeof(structure));
     uint64_t start = clock_mono_us();
     for (uint32_t uid = 1; uid <= n; uid++) {
-        must(store_item_put(store, id, uid, SLICE("ENVELOPE"), slice_of(envelope, sizeof(envelope))));
+        must(store_item_put(store, id, uid, SLICE("ENVELOPE"),
+                            slice_of(envelope, sizeof(envelope))));
         must(store_item_put(store, id, uid, SLICE("BODYSTRUCTURE"),
                             slice_of(structure, sizeof(structure))));
         must(store_item_put(store, id, uid, SLICE("RFC822.SIZE"), SLICE("12345")));
@@ -94,7 +95,8 @@ static void read_items(struct store *store, uint64_t id, uint32_t n, const char 
                  (unsigned long long)sum);
 }
 
-static void write_contents(struct store *store, uint64_t id, uint32_t first, uint32_t n, size_t size)
+static void write_contents(struct store *store, uint64_t id, uint32_t first, uint32_t n,
+                           size_t size)
 {
     static char piece[16384];
     memset(piece, 'b', sizeof(piece));
@@ -119,7 +121,8 @@ static void write_contents(struct store *store, uint64_t id, uint32_t first, uin
                  (double)n * (double)size / 1e6 / seconds_since(start));
 }
 
-static void read_contents(struct store *store, uint64_t id, uint32_t first, uint32_t n, bool is_copied)
+static void read_contents(struct store *store, uint64_t id, uint32_t first, uint32_t n,
+                          bool is_copied)
 {
     static char out[65536];
     struct record_key key = record_key_of(SLICE("BODY[]"));
@@ -151,8 +154,9 @@ static void read_contents(struct store *store, uint64_t id, uint32_t first, uint
         store_read_end(store);
     }
     double took = seconds_since(start);
-    (void)printf("read %s %10.0f bodies/s %7.0f MB/s (%llu)\n", is_copied ? "and copy   " : "zero-copy  ",
-                 n / took, (double)bytes / 1e6 / took, (unsigned long long)sum);
+    (void)printf("read %s %10.0f bodies/s %7.0f MB/s (%llu)\n",
+                 is_copied ? "and copy   " : "zero-copy  ", n / took, (double)bytes / 1e6 / took,
+                 (unsigned long long)sum);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,10 @@
-/* kill -9 while caching: a child writes values that follow from their numbers and is killed, at a random
- * moment or at a chosen step of a commit; then the store is opened again and must hold
+/* kill -9 while caching: a child writes values that follow from their numbers and is killed, at a
+ * random moment or at a chosen step of a commit; then the store is opened again and must hold
  *   - all that was acknowledged and not dropped since (in the run without eviction),
  *   - nothing that was dropped and acknowledged as dropped,
- *   - of the rest: nothing, or exactly what was put.  Content that is found is whole; blocks of a state
- *     fit their header.
- * usage: store_kill [rounds [seed]]      (debug builds kill at commit steps too) */
+ *   - of the rest: nothing, or exactly what was put.  Content that is found is whole; blocks of a
+ * state fit their header. usage: store_kill [rounds [seed]]      (debug builds kill at commit steps
+ * too) */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -256,7 +256,8 @@ static void check_turn(struct run *run, struct store *store, struct store_walk *
     char expected[64];
     struct record record;
     struct slice value;
-    struct record_key keys[2] = {record_key_of(SLICE("ENVELOPE")), record_key_of(slice_str(HEADERS))};
+    struct record_key keys[2] = {record_key_of(SLICE("ENVELOPE")),
+                                 record_key_of(slice_str(HEADERS))};
     bool is_there = store_walk_to(walk, turn, &record);
     bool is_sure = run->must_keep && ledger->put[turn] == SURE && ledger->drop[turn] == NEVER;
     value_of(turn, expected);
@@ -408,8 +409,8 @@ static void run_all(struct run *run, int rounds, unsigned seed)
 {
     (void)snprintf(run->dir, sizeof(run->dir), "/tmp/store-kill-XXXXXX");
     EXPECT(mkdtemp(run->dir) != NULL, "mkdtemp");
-    run->ledger = mmap(NULL, sizeof(*run->ledger), PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    run->ledger =
+        mmap(NULL, sizeof(*run->ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     EXPECT(run->ledger != MAP_FAILED, "mmap");
     run->ledger->turn = 1;
     for (int i = 0; i < rounds; i++) {

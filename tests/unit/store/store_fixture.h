@@ -37,10 +37,8 @@ static inline int64_t fixture_clock(void)
 
 static inline enum status fixture_try_open(struct fixture *f, struct fail *fail)
 {
-    struct store_options options = {.dir = f->dir,
-                                    .size_bytes = f->size_bytes,
-                                    .stats = &f->stats,
-                                    .wall_s = fixture_clock};
+    struct store_options options = {
+        .dir = f->dir, .size_bytes = f->size_bytes, .stats = &f->stats, .wall_s = fixture_clock};
     return store_open(&options, &f->store, fail);
 }
 
@@ -48,8 +46,8 @@ static inline void fixture_open(struct fixture *f)
 {
     struct fail fail = {.status = OK};
     assert_int_equal(fixture_try_open(f, &fail), OK);
-    assert_int_equal(
-        store_mailbox_open(f->store, SLICE("account"), SLICE("INBOX"), 7, &f->mailbox), OK);
+    assert_int_equal(store_mailbox_open(f->store, SLICE("account"), SLICE("INBOX"), 7, &f->mailbox),
+                     OK);
 }
 
 static inline void fixture_reopen(struct fixture *f)
@@ -88,8 +86,9 @@ static inline int fixture_teardown(void **state)
 }
 
 #ifdef IMAPCACHED_DEBUG
-/* Make the next visit of the fault (and, with "+", all from then on) happen.  Visits are counted for the
- * whole process and only while the fault is planned: count up to a number not reached before. */
+/* Make the next visit of the fault (and, with "+", all from then on) happen.  Visits are counted
+ * for the whole process and only while the fault is planned: count up to a number not reached
+ * before. */
 static inline void arm(enum fault fault, const char *name, const char *plus)
 {
     static unsigned long at = 0;
@@ -128,8 +127,8 @@ static inline void flush_until_dropped(struct fixture *f)
 
 static inline void put_item(struct fixture *f, uint32_t uid, const char *key, const char *value)
 {
-    assert_int_equal(
-        store_item_put(f->store, f->mailbox, uid, slice_str(key), slice_str(value)), OK);
+    assert_int_equal(store_item_put(f->store, f->mailbox, uid, slice_str(key), slice_str(value)),
+                     OK);
 }
 
 /* The item's text, copied; NULL when it is not there. */
@@ -193,7 +192,8 @@ static inline void put_content(struct fixture *f, uint32_t uid, uint64_t size)
     assert_null(writer);
 }
 
-/* Read from @from in pieces of at most @max, compare; returns how it ended: END when all was right. */
+/* Read from @from in pieces of at most @max, compare; returns how it ended: END when all was right.
+ */
 static inline enum status read_content(struct fixture *f, const struct content_ref *ref,
                                        uint64_t seed, uint64_t from, size_t max)
 {

@@ -3,8 +3,15 @@
 
 #include "store_fixture.h"
 
-static const uint64_t sizes[] = {0, 1, 2000, 8192, STORE_CHUNK_BYTES - 1, STORE_CHUNK_BYTES,
-                                 STORE_CHUNK_BYTES + 1, 3 * STORE_CHUNK_BYTES, 1000000};
+static const uint64_t sizes[] = {0,
+                                 1,
+                                 2000,
+                                 8192,
+                                 STORE_CHUNK_BYTES - 1,
+                                 STORE_CHUNK_BYTES,
+                                 STORE_CHUNK_BYTES + 1,
+                                 3 * STORE_CHUNK_BYTES,
+                                 1000000};
 enum { SIZES_N = sizeof(sizes) / sizeof(sizes[0]) };
 
 static void keeps_any_size(void **state)
@@ -200,7 +207,8 @@ static void what_a_killed_process_staged_goes(void **state)
     fixture_open(f);
 }
 
-/* store_full is what LMDB says when fragments leave no room: the environment is emptied and goes on. */
+/* store_full is what LMDB says when fragments leave no room: the environment is emptied and goes
+ * on. */
 static void full_content_is_dropped_whole(void **state)
 {
     struct fixture *f = *state;
@@ -304,7 +312,8 @@ static void too_large_is_refused(void **state)
     struct fixture *f = *state;
     struct content_writer *writer = NULL;
     assert_int_equal(store_content_create(f->store, f->mailbox, 1, SLICE("BODY[]"),
-                                          f->size_bytes / 8 + 1, &writer), LIMIT);
+                                          f->size_bytes / 8 + 1, &writer),
+                     LIMIT);
     assert_null(writer);
 }
 
@@ -320,8 +329,10 @@ static void backlog_is_counted_and_drains(void **state)
     struct fixture *f = *state;
     struct fail fail = {.status = OK};
     store_close(&f->store);
-    struct store_options options = {.dir = f->dir, .size_bytes = f->size_bytes,
-                                    .backlog_high_bytes = 300000, .drained = drained};
+    struct store_options options = {.dir = f->dir,
+                                    .size_bytes = f->size_bytes,
+                                    .backlog_high_bytes = 300000,
+                                    .drained = drained};
     assert_int_equal(store_open(&options, &f->store, &fail), OK);
     put_content(f, 1, 200000);
     assert_false(store_is_backlogged(f->store));
@@ -337,12 +348,19 @@ static void backlog_is_counted_and_drains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(keeps_any_size), T(is_readable_while_it_grows), T(uncommitted_is_never_found_later),
-        T(a_broken_download_goes_on), T(a_newer_content_replaces_the_old),
-        T(what_the_writer_loses_is_not_there), T(full_content_is_dropped_whole),
-        T(full_index_is_dropped_whole_with_its_content), T(a_drop_that_fails_empties_the_index),
-        T(a_damaged_chunk_is_not_served), T(too_large_is_refused),
-        T(backlog_is_counted_and_drains), T(a_pointer_waits_for_all_of_its_chunks),
+        T(keeps_any_size),
+        T(is_readable_while_it_grows),
+        T(uncommitted_is_never_found_later),
+        T(a_broken_download_goes_on),
+        T(a_newer_content_replaces_the_old),
+        T(what_the_writer_loses_is_not_there),
+        T(full_content_is_dropped_whole),
+        T(full_index_is_dropped_whole_with_its_content),
+        T(a_drop_that_fails_empties_the_index),
+        T(a_damaged_chunk_is_not_served),
+        T(too_large_is_refused),
+        T(backlog_is_counted_and_drains),
+        T(a_pointer_waits_for_all_of_its_chunks),
         T(what_a_killed_process_staged_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,8 @@ static void a_wild_crash_within_a_read_marks_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_vanished_page_leaves_a_marker), T(another_crash_leaves_none),
+        T(a_vanished_page_leaves_a_marker),
+        T(another_crash_leaves_none),
         T(a_wild_crash_within_a_read_marks_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

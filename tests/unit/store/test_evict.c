@@ -1,5 +1,5 @@
-/* The size cap: what is longest unused goes, files stay below 1.25 times the size, for as long as one
- * writes. */
+/* The size cap: what is longest unused goes, files stay below 1.25 times the size, for as long as
+ * one writes. */
 #include "store_fixture.h"
 
 enum { SIZE = 32 << 20, HOUR = 3600 };
@@ -184,8 +184,11 @@ static void a_smaller_cap_is_kept_after_reopening(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        E(content_stays_below_its_cap), E(what_is_used_stays), E(items_stay_below_their_cap),
-        E(too_much_staged_is_lost_alone), E(a_smaller_cap_is_kept_after_reopening),
+        E(content_stays_below_its_cap),
+        E(what_is_used_stays),
+        E(items_stay_below_their_cap),
+        E(too_much_staged_is_lost_alone),
+        E(a_smaller_cap_is_kept_after_reopening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,12 @@
-/* A data file that ends before the last page its meta page knows of is damaged; one whose last pages
- * were given up in the transaction that took them is not. */
+/* A data file that ends before the last page its meta page knows of is damaged; one whose last
+ * pages were given up in the transaction that took them is not. */
 #include "store_fixture.h"
 
 static struct content_writer *stage(struct fixture *f, uint32_t uid, struct slice octets)
 {
     struct content_writer *writer;
-    assert_int_equal(store_content_create(f->store, f->mailbox, uid, SLICE("BODY[]"), octets.len,
-                                          &writer),
-                     OK);
+    assert_int_equal(
+        store_content_create(f->store, f->mailbox, uid, SLICE("BODY[]"), octets.len, &writer), OK);
     assert_int_equal(store_content_append(writer, octets), OK);
     return writer;
 }
@@ -25,8 +24,7 @@ static void survives_content_given_up_in_one_batch(void **state)
     fixture_reopen(f);
     struct content_ref ref;
     store_read_begin(f->store);
-    assert_int_equal(
-        store_content_find(f->store, f->mailbox, 1, SLICE("BODY[]"), &ref), OK);
+    assert_int_equal(store_content_find(f->store, f->mailbox, 1, SLICE("BODY[]"), &ref), OK);
     store_read_end(f->store);
     free(octets);
 }

@@ -154,7 +154,8 @@ static void lists_all_items(void **state)
     assert_true(store_walk_to(&walk, 1, &record));
     while (record_next(&record, &iter, &key, &value)) {
         seen += slice_eq(key, SLICE("ENVELOPE")) && slice_eq(value, SLICE("2")) ? 1 : 0;
-        seen += slice_eq(key, SLICE("BODY[HEADER.FIELDS (A)]")) && slice_eq(value, SLICE("1")) ? 10 : 0;
+        seen +=
+            slice_eq(key, SLICE("BODY[HEADER.FIELDS (A)]")) && slice_eq(value, SLICE("1")) ? 10 : 0;
         seen += slice_eq(key, SLICE("BODY[]")) ? 100 : 0;
     }
     store_walk_end(&walk);
@@ -167,9 +168,11 @@ static void limits_hold(void **state)
     struct fixture *f = *state;
     char *big = calloc(1, STORE_ITEM_MAX + 1);
     assert_int_equal(store_item_put(f->store, f->mailbox, 1, SLICE("ENVELOPE"),
-                                    slice_of(big, STORE_ITEM_MAX + 1)), LIMIT);
-    assert_int_equal(store_item_put(f->store, f->mailbox, 1, slice_of(big, STORE_KEY_MAX + 1),
-                                    SLICE("")), LIMIT);
+                                    slice_of(big, STORE_ITEM_MAX + 1)),
+                     LIMIT);
+    assert_int_equal(
+        store_item_put(f->store, f->mailbox, 1, slice_of(big, STORE_KEY_MAX + 1), SLICE("")),
+        LIMIT);
     memset(big, 'x', STORE_ITEM_MAX);
     put_item(f, 1, "ENVELOPE", "stays");
     for (int i = 0; i < 10; i++) { /* more than a record takes */
@@ -185,7 +188,8 @@ static void limits_hold(void **state)
     free(big);
 }
 
-/* Sections somebody asks for without end: the record keeps its size, the oldest go with their bytes. */
+/* Sections somebody asks for without end: the record keeps its size, the oldest go with their
+ * bytes. */
 static void pointers_have_a_limit_too(void **state)
 {
     struct fixture *f = *state;
@@ -204,9 +208,10 @@ static void pointers_have_a_limit_too(void **state)
     store_read_begin(f->store);
     for (int i = 0; i < 100; i++) {
         section[0] = (char)i;
-        enum status st = store_content_find(f->store, f->mailbox, 1,
-                                            slice_of(section, sizeof(section)), &ref);
-        assert_int_equal(st, i < 100 - 62 ? NOT_FOUND : OK); /* 64 KiB at 1052 octets each, and sum */
+        enum status st =
+            store_content_find(f->store, f->mailbox, 1, slice_of(section, sizeof(section)), &ref);
+        assert_int_equal(st,
+                         i < 100 - 62 ? NOT_FOUND : OK); /* 64 KiB at 1052 octets each, and sum */
     }
     store_read_end(f->store);
     close_when_buried(f, "content", "chunks", 62);

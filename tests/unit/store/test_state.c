@@ -174,8 +174,10 @@ static void large_states_go_in_and_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(puts_adds_deletes_and_replaces), T(the_first_write_must_be_all),
-        T(a_lost_write_makes_it_stale_not_mixed), T(a_damaged_block_or_header_drops_the_state),
+        T(puts_adds_deletes_and_replaces),
+        T(the_first_write_must_be_all),
+        T(a_lost_write_makes_it_stale_not_mixed),
+        T(a_damaged_block_or_header_drops_the_state),
         T(large_states_go_in_and_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
