@@ -27,7 +27,8 @@ enum fetch_kind {
     FETCH_GM_MSGID,
     FETCH_GM_THRID,
     FETCH_GM_LABELS,
-    FETCH_OTHER, /* an atom we do not know: asked and answered verbatim, never kept */
+    FETCH_OTHER, /* an atom we do not know: asked and answered as it is, never kept; its key is
+                    upper case from a client, verbatim from an upstream */
     FETCH_KINDS
 };
 

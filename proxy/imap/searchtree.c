@@ -159,6 +159,9 @@ static struct search_node *take_list(struct parse *p, size_t depth)
     lexer_expect(p->lx, '(');
     struct search_node *node = take_and(p, depth, true);
     lexer_expect(p->lx, ')');
+    if (node != NULL && node->child != NULL && node->child->next == NULL) {
+        return node->child; /* "(SEEN)" is SEEN: one tree for one meaning */
+    }
     return node;
 }
 

@@ -6,7 +6,8 @@
  * is "((3)(5))".  The lists become a tree, every number is mapped, numbers that are gone leave
  * their children to their parent (at the top: to each other), and the tree is written again. */
 
-enum { NO_NODE = SIZE_MAX, ROOT = 0 };
+enum { ROOT = 0, NODES_MAX = 1 << 20 };
+#define NO_NODE SIZE_MAX
 
 struct node {
     uint32_t number; /* 0: none, or gone */
@@ -42,7 +43,7 @@ struct parse {
 
 static void open_list(struct parse *p, struct tree *tree)
 {
-    if (p->depth == LEXER_DEPTH_MAX) {
+    if (p->depth == LEXER_DEPTH_MAX || tree->n >= NODES_MAX) {
         lexer_fail(&p->lx, LIMIT);
         return;
     }
@@ -76,6 +77,8 @@ static enum status parse_tree(struct parse *p, struct tree *tree,
             uint32_t number = lexer_number(lx);
             if (p->depth == 0 || number == 0) {
                 lexer_fail(lx, SYNTAX);
+            } else if (tree->n >= NODES_MAX) {
+                lexer_fail(lx, LIMIT);
             } else {
                 p->parent = add_node(tree, map(arg, number), p->parent);
                 p->is_fresh = false;

@@ -1,5 +1,6 @@
-/* Runs every file of the folders (or files) named on the command line through a fuzz target, so that the
- * corpus is a plain test without libFuzzer.  Fails when there is nothing to run: a lost corpus is no pass. */
+/* Runs every file of the folders (or files) named on the command line through a fuzz target, so
+ * that the corpus is a plain test without libFuzzer.  Fails when there is nothing to run: a lost
+ * corpus is no pass. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

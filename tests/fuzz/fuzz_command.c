@@ -1,5 +1,6 @@
-/* A client's bytes through reader and command parser.  Nothing that parses holds what could end an upstream
- * command; tags are the grammar's; items asked again by their upstream text have the same key. */
+/* A client's bytes through reader and command parser.  Nothing that parses holds what could end an
+ * upstream command; tags are the grammar's; items asked again by their upstream text have the same
+ * key. */
 #include <string.h>
 
 #include "fuzz.h"
@@ -44,7 +45,8 @@ static void check_set(const struct seqset *set)
 
 static void check(const struct command *cmd, struct arena *arena)
 {
-    MUST(cmd->tag.len > 0 && cmd->tag.len <= LEXER_TAG_MAX && slice_find(cmd->tag, '+') == cmd->tag.len);
+    MUST(cmd->tag.len > 0 && cmd->tag.len <= LEXER_TAG_MAX &&
+         slice_find(cmd->tag, '+') == cmd->tag.len);
     check_clean(cmd->tag);
     switch ((int)cmd->info->id) {
     case CMD_FETCH:

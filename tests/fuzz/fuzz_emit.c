@@ -1,5 +1,5 @@
-/* What is written is read back: strings for clients, commands for upstreams, names in modified UTF-7, flags,
- * dates and sets.  The input is cut into texts at its line feeds. */
+/* What is written is read back: strings for clients, commands for upstreams, names in modified
+ * UTF-7, flags, dates and sets.  The input is cut into texts at its line feeds. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,6 +1,7 @@
-/* Header blocks: FIELDS and FIELDS.NOT share out the header between them, what was extracted is a block of its
- * own and gives itself again, and cutting a message anywhere does not change what is thought of its octets.
- * First octet: where to cut; then a line with field names; then the message. */
+/* Header blocks: FIELDS and FIELDS.NOT share out the header between them, what was extracted is a
+ * block of its own and gives itself again, and cutting a message anywhere does not change what is
+ * thought of its octets. First octet: where to cut; then a line with field names; then the message.
+ */
 #include "fuzz.h"
 #include "imap/mime.h"
 
@@ -78,7 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct buf out;
     buf_init(&out, 0);
-    mime_fields_extract(&fields, false, message, &out); /* not well-formed: any answer, no misstep */
+    mime_fields_extract(&fields, false, message,
+                        &out); /* not well-formed: any answer, no misstep */
     buf_fini(&out);
     arena_reset(&arena);
     return 0;

@@ -1,10 +1,12 @@
-/* The reader says the same however its input is cut; its memory stays below its limits; what it gives as a
- * line can be lexed.  First octet: leg and answers; second: size of the pieces of the second run. */
+/* The reader says the same however its input is cut; its memory stays below its limits; what it
+ * gives as a line can be lexed.  First octet: leg and answers; second: size of the pieces of the
+ * second run. */
 #include "fuzz.h"
 #include "imap/lexer.h"
 #include "imap/reader.h"
 
-static const struct reader_limits limits = {.max_line_bytes = 64, .max_unit_bytes = 200, .max_literals = 3};
+static const struct reader_limits limits = {
+    .max_line_bytes = 64, .max_unit_bytes = 200, .max_literals = 3};
 
 static void answer(struct reader *reader, unsigned how, struct buf *trace)
 {
@@ -46,7 +48,8 @@ static void add_unit(struct buf *trace, const struct reader *reader)
 }
 
 /* False when the connection would be closed. */
-static bool on_event(struct reader *reader, enum reader_event event, unsigned how, struct buf *trace)
+static bool on_event(struct reader *reader, enum reader_event event, unsigned how,
+                     struct buf *trace)
 {
     if (event == READER_LITERAL_DATA) {
         buf_add(trace, reader->data);

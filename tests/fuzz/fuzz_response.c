@@ -1,5 +1,5 @@
-/* Whatever an upstream says gives a response or an error.  Bytes through the reader; literals of items are
- * streamed when their size is odd.  All helpers are called on whatever comes. */
+/* Whatever an upstream says gives a response or an error.  Bytes through the reader; literals of
+ * items are streamed when their size is odd.  All helpers are called on whatever comes. */
 #include "fuzz.h"
 #include "imap/capability.h"
 #include "imap/emit.h"

@@ -1,5 +1,5 @@
-/* Search programs: what is written for the upstream parses to the same tree, so writing it again gives the
- * same text; every set leaf has become UIDs. */
+/* Search programs: what is written for the upstream parses to the same tree, so writing it again
+ * gives the same text; every set leaf has become UIDs. */
 #include "fuzz.h"
 #include "imap/searchtree.h"
 
@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             MUST(write(again, resolve_same, &second) == OK);
             MUST(slice_eq(buf_slice(&first), buf_slice(&second)));
             bool uses_sets = (root->classes & (SEARCH_USES_SEQ | SEARCH_USES_SAVED)) != 0;
-            MUST(uses_sets || search_match(root, by_key, NULL) == search_match(again, by_key, NULL));
+            MUST(uses_sets ||
+                 search_match(root, by_key, NULL) == search_match(again, by_key, NULL));
         }
     }
     buf_fini(&first);

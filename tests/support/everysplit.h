@@ -1,8 +1,8 @@
 #ifndef SUPPORT_EVERYSPLIT_H
 #define SUPPORT_EVERYSPLIT_H
-/* Feeds one input whole, byte by byte, cut in two at each offset, and in pieces of every small size;
- * what the parser under test reports must be the same each time.  The report is text that `run`
- * writes: events and values, never how many pieces something came in. */
+/* Feeds one input whole, byte by byte, cut in two at each offset, and in pieces of every small
+ * size; what the parser under test reports must be the same each time.  The report is text that
+ * `run` writes: events and values, never how many pieces something came in. */
 #include <string.h>
 
 #include "base/buf.h"

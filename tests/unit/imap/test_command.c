@@ -27,14 +27,16 @@ static void the_table(void **state)
     /* every command of the table parses or refuses, none without a parser */
     for (int id = 0; id < CMD_N; id++) {
         bool found = false;
-        const char *const names[] = {"CAPABILITY", "NOOP", "LOGOUT", "ID", "STARTTLS", "AUTHENTICATE",
-                                     "LOGIN", "COMPRESS", "ENABLE", "SELECT", "EXAMINE", "CREATE",
-                                     "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "LIST", "LSUB",
-                                     "XLIST", "NAMESPACE", "STATUS", "APPEND", "IDLE", "GETQUOTA",
-                                     "GETQUOTAROOT", "SETQUOTA", "GETACL", "SETACL", "DELETEACL",
-                                     "LISTRIGHTS", "MYRIGHTS", "GETMETADATA", "SETMETADATA", "CHECK",
-                                     "CLOSE", "UNSELECT", "EXPUNGE", "SEARCH", "SORT", "THREAD",
-                                     "FETCH", "STORE", "COPY", "MOVE"};
+        const char *const names[] = {
+            "CAPABILITY",   "NOOP",        "LOGOUT",      "ID",        "STARTTLS",
+            "AUTHENTICATE", "LOGIN",       "COMPRESS",    "ENABLE",    "SELECT",
+            "EXAMINE",      "CREATE",      "DELETE",      "RENAME",    "SUBSCRIBE",
+            "UNSUBSCRIBE",  "LIST",        "LSUB",        "XLIST",     "NAMESPACE",
+            "STATUS",       "APPEND",      "IDLE",        "GETQUOTA",  "GETQUOTAROOT",
+            "SETQUOTA",     "GETACL",      "SETACL",      "DELETEACL", "LISTRIGHTS",
+            "MYRIGHTS",     "GETMETADATA", "SETMETADATA", "CHECK",     "CLOSE",
+            "UNSELECT",     "EXPUNGE",     "SEARCH",      "SORT",      "THREAD",
+            "FETCH",        "STORE",       "COPY",        "MOVE"};
         for (size_t i = 0; i < COUNT(names); i++) {
             info = command_find(slice_str(names[i]), false);
             found = found || (info != NULL && (int)info->id == id);
@@ -125,10 +127,16 @@ static void select_forms(void **state)
     assert_int_equal(s->known_uids.n, 0);
     assert_int_equal(s->match_uids.n, 1);
     assert_int_equal(parse("a SELECT x (QRESYNC (1 2) CONDSTORE)"), OK);
-    const char *const bad[] = {"a SELECT", "a SELECT x (", "a SELECT x ()", "a SELECT x (FOO)",
-                               "a SELECT x (QRESYNC (0 2))", "a SELECT x (QRESYNC (1))",
-                               "a SELECT x (QRESYNC (1 2 1:*))", "a SELECT x (QRESYNC (1 2 1 (1)))",
-                               "a SELECT x y", "a SELECT x (QRESYNC (1 2 $))"};
+    const char *const bad[] = {"a SELECT",
+                               "a SELECT x (",
+                               "a SELECT x ()",
+                               "a SELECT x (FOO)",
+                               "a SELECT x (QRESYNC (0 2))",
+                               "a SELECT x (QRESYNC (1))",
+                               "a SELECT x (QRESYNC (1 2 1:*))",
+                               "a SELECT x (QRESYNC (1 2 1 (1)))",
+                               "a SELECT x y",
+                               "a SELECT x (QRESYNC (1 2 $))"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -221,11 +229,14 @@ static void fetch_forms(void **state)
     assert_int_equal(cmd.args.fetch.items.n, 4);
     assert_int_equal(parse("a FETCH 1 PREVIEW (CHANGEDSINCE 1)"), OK);
     assert_true(cmd.args.fetch.has_changedsince);
-    assert_int_equal(parse("a UID FETCH 133 (BODY.PEEK[3]<0.5877469> BODY.PEEK[1] BODY.PEEK[2])"), OK);
-    const char *const bad[] = {"a FETCH 1", "a FETCH x FLAGS", "a FETCH 1 ()", "a FETCH 1 (ALL)",
-                               "a FETCH 1 (FLAGS", "a FETCH 1 FLAGS (FOO 1)", "a FETCH 0 FLAGS",
-                               "a FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "a FETCH 1,, FLAGS",
-                               "a UID FETCH 1 FLAGS (VANISHED)", "a FETCH 1 FLAGS UID"};
+    assert_int_equal(parse("a UID FETCH 133 (BODY.PEEK[3]<0.5877469> BODY.PEEK[1] BODY.PEEK[2])"),
+                     OK);
+    const char *const bad[] = {"a FETCH 1",          "a FETCH x FLAGS",
+                               "a FETCH 1 ()",       "a FETCH 1 (ALL)",
+                               "a FETCH 1 (FLAGS",   "a FETCH 1 FLAGS (FOO 1)",
+                               "a FETCH 0 FLAGS",    "a FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+                               "a FETCH 1,, FLAGS",  "a UID FETCH 1 FLAGS (VANISHED)",
+                               "a FETCH 1 FLAGS UID"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -245,9 +256,10 @@ static void store_forms(void **state)
     assert_int_equal(cmd.args.store.mode, STORE_MODE_SET);
     assert_int_equal(parse("a STORE 1 +X-GM-LABELS.SILENT (\\Inbox \"a b\")"), OK);
     assert_int_equal(cmd.args.store.labels_n, 2);
-    const char *const bad[] = {"a STORE 1 FLAGS (\\Recent)", "a STORE 1 FLAGS \\Foo", "a STORE 1 FLAGS",
-                               "a STORE 1 FLAG (x)", "a STORE 1 FLAGS (\\*)", "a STORE 1 FLAGS (x",
-                               "a STORE 1 (FOO 1) FLAGS (x)", "a STORE 1 FLAGS.SILENTx (x)"};
+    const char *const bad[] = {
+        "a STORE 1 FLAGS (\\Recent)",  "a STORE 1 FLAGS \\Foo",      "a STORE 1 FLAGS",
+        "a STORE 1 FLAG (x)",          "a STORE 1 FLAGS (\\*)",      "a STORE 1 FLAGS (x",
+        "a STORE 1 (FOO 1) FLAGS (x)", "a STORE 1 FLAGS.SILENTx (x)"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -256,8 +268,8 @@ static void store_forms(void **state)
 static void search_forms(void **state)
 {
     (void)state;
-    assert_int_equal(parse("55 uid SEARCH CHARSET UTF-8 UNDELETED (OR SUBJECT \"x\" FROM {2}\r\nab)"),
-                     OK);
+    assert_int_equal(
+        parse("55 uid SEARCH CHARSET UTF-8 UNDELETED (OR SUBJECT \"x\" FROM {2}\r\nab)"), OK);
     ASSERT_TEXT(cmd.args.search.charset, "UTF-8");
     assert_int_equal(parse("a SEARCH RETURN () ALL"), OK);
     assert_int_equal(cmd.args.search.returns, SEARCH_RETURN_ALL);
@@ -268,10 +280,16 @@ static void search_forms(void **state)
     ASSERT_TEXT(cmd.args.search.sort_program, "REVERSE DATE SUBJECT");
     assert_int_equal(parse("a UID THREAD references US-ASCII UNSEEN"), OK);
     assert_int_equal(cmd.args.search.algorithm, THREAD_REFERENCES);
-    const char *const bad[] = {"a SEARCH", "a SEARCH FOO", "a SEARCH RETURN (FOO) ALL",
-                               "a SORT (FOO) UTF-8 ALL", "a SORT (REVERSE) UTF-8 ALL",
-                               "a SORT () UTF-8 ALL", "a SORT (DATE) UTF-8", "a THREAD X UTF-8 ALL",
-                               "a SORT (REVERSE REVERSE DATE) UTF-8 ALL", "a SEARCH CHARSET UTF-8"};
+    const char *const bad[] = {"a SEARCH",
+                               "a SEARCH FOO",
+                               "a SEARCH RETURN (FOO) ALL",
+                               "a SORT (FOO) UTF-8 ALL",
+                               "a SORT (REVERSE) UTF-8 ALL",
+                               "a SORT () UTF-8 ALL",
+                               "a SORT (DATE) UTF-8",
+                               "a THREAD X UTF-8 ALL",
+                               "a SORT (REVERSE REVERSE DATE) UTF-8 ALL",
+                               "a SEARCH CHARSET UTF-8"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -331,7 +349,8 @@ static void limits_are_limits(void **state)
     assert_int_equal(command_parse(unit_of(buf_slice(&text)), &test_arena, &cmd), LIMIT);
     struct arena tiny;
     arena_init(&tiny, 64);
-    assert_int_equal(command_parse(unit_of(SLICE("a FETCH 1 (BODY[1] BODY[2])")), &tiny, &cmd), LIMIT);
+    assert_int_equal(command_parse(unit_of(SLICE("a FETCH 1 (BODY[1] BODY[2])")), &tiny, &cmd),
+                     LIMIT);
     arena_reset(&tiny);
     buf_fini(&text);
 }
@@ -346,16 +365,14 @@ static void run_commands(void *arg, const struct slice *pieces, size_t n, struct
     for (size_t i = 0; i < n; i++) {
         size_t used;
         enum reader_event event;
-        for (size_t at = 0;
-             (event = reader_feed(&reader, slice_sub(pieces[i], at, pieces[i].len), &used)) !=
-             READER_MORE;
+        for (size_t at = 0; (event = reader_feed(&reader, slice_sub(pieces[i], at, pieces[i].len),
+                                                 &used)) != READER_MORE;
              at += used) {
             struct command c;
             struct arena arena;
             arena_init(&arena, 65536);
             if (event == READER_LITERAL) {
-                bool is_message =
-                    command_parse_append(reader_unit(&reader), &arena, &c) == OK;
+                bool is_message = command_parse_append(reader_unit(&reader), &arena, &c) == OK;
                 buf_printf(trace, is_message ? "stream %llu;" : "collect %llu;",
                            (unsigned long long)reader.literal.size);
                 if (is_message) {
@@ -385,7 +402,8 @@ static void any_split_gives_the_same_commands(void **state)
     buf_init(&got, 0);
     assert_true(everysplit_same(
         run_commands, NULL,
-        SLICE("1 LOGIN {1}\r\nu {2+}\r\np\n\r\nA3 NAMESPACE\r\nA4 LIST \"\" \"*\" RETURN (SPECIAL-USE)\r\n"
+        SLICE("1 LOGIN {1}\r\nu {2+}\r\np\n\r\nA3 NAMESPACE\r\nA4 LIST \"\" \"*\" RETURN "
+              "(SPECIAL-USE)\r\n"
               "5 APPEND {1}\r\nx (\\Seen) {7+}\r\na {3}\r\n\r\n6 SELECT \"x\n7 NOOP\n"),
         &want, &got));
     ASSERT_TEXT(buf_slice(&want), "collect 1;collect 2;1 OK;A3 OK;A4 OK;collect 1;stream 7;"
@@ -397,11 +415,20 @@ static void any_split_gives_the_same_commands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_table),      TEST(tags_and_names),  TEST(login_and_authenticate),
-        TEST(id_and_enable),  TEST(select_forms),    TEST(names_and_lists),
-        TEST(append_heads),   TEST(append_refusals), TEST(fetch_forms),
-        TEST(store_forms),    TEST(search_forms),    TEST(the_rest),
-        TEST(limits_are_limits), TEST(any_split_gives_the_same_commands),
+        TEST(the_table),
+        TEST(tags_and_names),
+        TEST(login_and_authenticate),
+        TEST(id_and_enable),
+        TEST(select_forms),
+        TEST(names_and_lists),
+        TEST(append_heads),
+        TEST(append_refusals),
+        TEST(fetch_forms),
+        TEST(store_forms),
+        TEST(search_forms),
+        TEST(the_rest),
+        TEST(limits_are_limits),
+        TEST(any_split_gives_the_same_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

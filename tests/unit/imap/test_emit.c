@@ -85,7 +85,8 @@ static void only_known_codes_are_relayed(void **state)
 {
     (void)state;
     buf_init(&out, 0);
-    assert_string_equal(relayed("t NO [TRYCREATE] No such mailbox"), "NO [TRYCREATE] No such mailbox");
+    assert_string_equal(relayed("t NO [TRYCREATE] No such mailbox"),
+                        "NO [TRYCREATE] No such mailbox");
     assert_string_equal(relayed("t OK [COPYUID 1 2:3 4:5] Done"), "OK [COPYUID 1 2:3 4:5] Done");
     assert_string_equal(relayed("t OK [COPYUID 1 x 4:5] Done"), "OK Done");
     assert_string_equal(relayed("t NO [BADCHARSET (\"a]b\")] x"), "NO x");
@@ -167,8 +168,12 @@ static void nothing_ends_the_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(strings),           TEST(what_is_emitted_is_read_back), TEST(lines),
-        TEST(only_known_codes_are_relayed), TEST(commands_in_parts), TEST(nothing_ends_the_command),
+        TEST(strings),
+        TEST(what_is_emitted_is_read_back),
+        TEST(lines),
+        TEST(only_known_codes_are_relayed),
+        TEST(commands_in_parts),
+        TEST(nothing_ends_the_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,8 +25,9 @@ static const struct {
     {"BODY.PEEK [HEADER]", "BODY[HEADER]", "BODY.PEEK[HEADER]", "BODY[HEADER]", false},
     {"BODY[1.2.mime]", "BODY[1.2.MIME]", "BODY.PEEK[1.2.MIME]", "BODY[1.2.MIME]", true},
     {"BODY[3]<5877469.2925661>", "BODY[3]", "BODY.PEEK[3]", "BODY[3]<5877469>", true},
-    {"BODY.PEEK[HEADER.FIELDS (Date \"from\" {2}\r\nCc date)]", "BODY[HEADER.FIELDS (CC DATE FROM)]",
-     "BODY.PEEK[HEADER.FIELDS (CC DATE FROM)]", "BODY[HEADER.FIELDS (Date from Cc date)]", false},
+    {"BODY.PEEK[HEADER.FIELDS (Date \"from\" {2}\r\nCc date)]",
+     "BODY[HEADER.FIELDS (CC DATE FROM)]", "BODY.PEEK[HEADER.FIELDS (CC DATE FROM)]",
+     "BODY[HEADER.FIELDS (Date from Cc date)]", false},
     {"BODY[1.header.fields.not (a\"b)]", NULL, NULL, NULL, false},
     {"BODY[1.header.fields.not (\"x(y\" b)]", "BODY[1.HEADER.FIELDS.NOT (B \"X(Y\")]",
      "BODY.PEEK[1.HEADER.FIELDS.NOT (B \"X(Y\")]", "BODY[1.HEADER.FIELDS.NOT (\"x(y\" b)]", true},
@@ -139,7 +140,8 @@ static void names_of_responses(void **state)
         const char *key;
         enum fetch_kind kind;
     } names[] = {
-        {"BODY[HEADER.FIELDS (\"Date\" FROM)]<0>", "BODY[HEADER.FIELDS (DATE FROM)]", FETCH_SECTION},
+        {"BODY[HEADER.FIELDS (\"Date\" FROM)]<0>", "BODY[HEADER.FIELDS (DATE FROM)]",
+         FETCH_SECTION},
         {"BODY[HEADER.FIELDS (FROM date {4}\r\nDATE)]", "BODY[HEADER.FIELDS (DATE FROM)]",
          FETCH_SECTION},
         {"body[]<12>", "BODY[]", FETCH_SECTION},

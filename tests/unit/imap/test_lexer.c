@@ -93,7 +93,8 @@ static void failure_sticks(void **state)
 static void strings_decode(void **state)
 {
     (void)state;
-    struct lexer lx = lex("INBOX \"a \\\"b\\\\\" {5}\r\nx\r\n)y \"\" foo]bar ~{1}\r\nz \"\xc3\xa4\"");
+    struct lexer lx =
+        lex("INBOX \"a \\\"b\\\\\" {5}\r\nx\r\n)y \"\" foo]bar ~{1}\r\nz \"\xc3\xa4\"");
     ASSERT_SLICE(lexer_astring(&lx, &arena), "INBOX");
     lexer_sp(&lx);
     ASSERT_SLICE(lexer_astring(&lx, &arena), "a \"b\\");
@@ -120,8 +121,9 @@ static void strings_decode(void **state)
 static void bad_strings(void **state)
 {
     (void)state;
-    const char *const bad[] = {"\"abc", "\"abc\\\"", "\"a\rb\"", "{5}\r\nabc", "{5}abcde", "{x}\r\n",
-                               "{5\r\n",  "(",        "",         "%",          "\\Seen",   "\""};
+    const char *const bad[] = {"\"abc",    "\"abc\\\"", "\"a\rb\"", "{5}\r\nabc",
+                               "{5}abcde", "{x}\r\n",   "{5\r\n",   "(",
+                               "",         "%",         "\\Seen",   "\""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct lexer lx = lex(bad[i]);
         (void)lexer_astring(&lx, &arena);
@@ -238,8 +240,8 @@ static void item_names(void **state)
         assert_true(slice_eq(lexer_item_name(&lx), slice_str(good[i])));
         assert_true(lexer_ok(&lx));
     }
-    const char *const bad[] = {"", "[]", "BODY[", "BODY[\"]", "BODY[]<", "BODY[]<1", "BODY[]<1.>",
-                               "BODY[\x01]", "BODY[{9}\r\n]"};
+    const char *const bad[] = {"",         "[]",         "BODY[",      "BODY[\"]",     "BODY[]<",
+                               "BODY[]<1", "BODY[]<1.>", "BODY[\x01]", "BODY[{9}\r\n]"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct lexer lx = lex(bad[i]);
         (void)lexer_item_name(&lx);

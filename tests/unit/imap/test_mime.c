@@ -76,7 +76,8 @@ static void well_formed_headers(void **state)
     assert_true(is_ok("A: b\r\n\r\nbody\nwith anything\r", &len));
     assert_int_equal(len, 8);
     assert_true(is_ok("Content-Type: multipart/mixed; boundary=\"x\"\r\n\r\n", &len));
-    assert_true(is_ok("Content-Type: multipart/mixed;\r\n\tcharset=x;\r\n BOUNDARY = x\r\n\r\n", &len));
+    assert_true(
+        is_ok("Content-Type: multipart/mixed;\r\n\tcharset=x;\r\n BOUNDARY = x\r\n\r\n", &len));
     assert_true(is_ok("Content-Type: text/plain\r\n\r\n", &len));
     assert_true(is_ok("X:y\r\nA:\r\n b\r\n\r\n", &len));
     static const char *const bad[] = {
@@ -143,12 +144,18 @@ static void octets_of_a_message_cut_anywhere(void **state)
         struct slice text;
         bool is_ok;
     } texts[] = {
-        {SLICE("A: b\r\n\r\nbody\r\n\r\n"), true}, {SLICE("\xff\x01\r\n"), true},
-        {SLICE(""), true},                         {SLICE("no end"), true},
-        {SLICE("a\nb"), false},                    {SLICE("\n"), false},
-        {SLICE("a\rb\r\n"), false},                {SLICE("a\r\r\n"), false},
-        {SLICE("a\0b\r\n"), false},                {SLICE("a\r\nb\r"), false},
-        {SLICE("a\r\n\n"), false},                 {SLICE("\ra\r\n"), false},
+        {SLICE("A: b\r\n\r\nbody\r\n\r\n"), true},
+        {SLICE("\xff\x01\r\n"), true},
+        {SLICE(""), true},
+        {SLICE("no end"), true},
+        {SLICE("a\nb"), false},
+        {SLICE("\n"), false},
+        {SLICE("a\rb\r\n"), false},
+        {SLICE("a\r\r\n"), false},
+        {SLICE("a\0b\r\n"), false},
+        {SLICE("a\r\nb\r"), false},
+        {SLICE("a\r\n\n"), false},
+        {SLICE("\ra\r\n"), false},
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         for (size_t cut = 0; cut <= texts[i].text.len; cut++) {

@@ -184,8 +184,8 @@ static void what_looks_like_a_literal_and_is_none(void **state)
 static void expect_limits(enum reader_leg leg, enum answer answer, struct slice input,
                           const char *trace)
 {
-    struct setup setup = {leg, answer, {.max_line_bytes = 16, .max_unit_bytes = 32,
-                                        .max_literals = 2}};
+    struct setup setup = {
+        leg, answer, {.max_line_bytes = 16, .max_unit_bytes = 32, .max_literals = 2}};
     expect(&setup, input, trace);
 }
 
@@ -226,7 +226,8 @@ static void quotes_are_tracked_while_swallowing(void **state)
         buf_add_str(&input, "y");
     }
     buf_add_str(&input, "\" {2+}\r\nb \r\nc NOOP\r\n");
-    struct setup setup = {READER_CLIENT, ANSWER_COLLECT,
+    struct setup setup = {READER_CLIENT,
+                          ANSWER_COLLECT,
                           {.max_line_bytes = 16, .max_unit_bytes = 32, .max_literals = 2}};
     struct buf trace;
     buf_init(&trace, 0);

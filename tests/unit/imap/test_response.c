@@ -66,9 +66,22 @@ static void kinds(void **state)
     assert_int_equal(parse("* XYZ 1 2"), OK);
     assert_int_equal(r.kind, RESPONSE_OTHER);
     ASSERT_TEXT(r.data.text, "XYZ 1 2");
-    static const char *const bad[] = {"", "*", "* ", "*OK", "* 4294967296 EXISTS", "* 0 EXPUNGE",
-                                      "* 0 FETCH (UID 1)", "* 5", "* 5x EXISTS", "t1", "t1 ", "t1 FOO",
-                                      "t1 BYE x", " * OK", "t+1 OK", "\x01 OK"};
+    static const char *const bad[] = {"",
+                                      "*",
+                                      "* ",
+                                      "*OK",
+                                      "* 4294967296 EXISTS",
+                                      "* 0 EXPUNGE",
+                                      "* 0 FETCH (UID 1)",
+                                      "* 5",
+                                      "* 5x EXISTS",
+                                      "t1",
+                                      "t1 ",
+                                      "t1 FOO",
+                                      "t1 BYE x",
+                                      " * OK",
+                                      "t+1 OK",
+                                      "\x01 OK"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -84,9 +97,10 @@ static void kinds(void **state)
 static void fetch_items_one_by_one(void **state)
 {
     (void)state;
-    assert_int_equal(parse("* 12 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (77) BODY[HEADER.FIELDS (\"A\")]"
-                           " {4}\r\nA:\r\n ENVELOPE (NIL \"(\") X-GM-LABELS (\\Inbox \"a b\"))"),
-                     OK);
+    assert_int_equal(
+        parse("* 12 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (77) BODY[HEADER.FIELDS (\"A\")]"
+              " {4}\r\nA:\r\n ENVELOPE (NIL \"(\") X-GM-LABELS (\\Inbox \"a b\"))"),
+        OK);
     struct respfetch it;
     struct respfetch_item item;
     uint64_t number;
@@ -130,11 +144,18 @@ static void broken_fetches(void **state)
     (void)state;
     assert_int_equal(walk("* 1 FETCH ()"), END);
     assert_int_equal(walk("* 1 FETCH  ( UID  1 ) "), END);
-    static const char *const bad[] = {"* 1 FETCH ",         "* 1 FETCH (UID 1",   "* 1 FETCH (UID)",
-                                      "* 1 FETCH (UID 1) x", "* 1 FETCH UID 1",   "* 1 FETCH (UID 1 FLAGS)",
-                                      "* 1 FETCH (BODY[] {9}\r\nabc)", "* 1 FETCH (ENVELOPE (()",
-                                      "* 1 FETCH (BODY[\"] x)", "* 1 FETCH (BODY[] {99999999999999999999}"
-                                      "\r\n)", "* 1 FETCH (A \"x)"};
+    static const char *const bad[] = {"* 1 FETCH ",
+                                      "* 1 FETCH (UID 1",
+                                      "* 1 FETCH (UID)",
+                                      "* 1 FETCH (UID 1) x",
+                                      "* 1 FETCH UID 1",
+                                      "* 1 FETCH (UID 1 FLAGS)",
+                                      "* 1 FETCH (BODY[] {9}\r\nabc)",
+                                      "* 1 FETCH (ENVELOPE (()",
+                                      "* 1 FETCH (BODY[\"] x)",
+                                      "* 1 FETCH (BODY[] {99999999999999999999}"
+                                      "\r\n)",
+                                      "* 1 FETCH (A \"x)"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(walk(bad[i]), SYNTAX);
     }
@@ -143,7 +164,8 @@ static void broken_fetches(void **state)
 static enum status pending(const char *text, struct respfetch_pending *out)
 {
     struct unit_hole hole = {strlen(text), 1234};
-    return respfetch_pending((struct unit){.text = slice_str(text), .holes = &hole, .holes_n = 1}, out);
+    return respfetch_pending((struct unit){.text = slice_str(text), .holes = &hole, .holes_n = 1},
+                             out);
 }
 
 static void the_literal_that_is_coming(void **state)
@@ -165,14 +187,21 @@ static void fillers(void **state)
 {
     (void)state;
     static const char *const fillers[] = {
-        "BODY[] NIL", "BODY[] {0}\r\n", "BODY[] \"\"", "FLAGS ()",
+        "BODY[] NIL",
+        "BODY[] {0}\r\n",
+        "BODY[] \"\"",
+        "FLAGS ()",
         "ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
         "BODY (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)",
         "BODYSTRUCTURE (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL)",
-        "INTERNALDATE \"01-Jan-1970 00:00:00 +0000\"", "RFC822.SIZE 0"};
-    static const char *const values[] = {
-        "BODY[] {1}\r\nx", "UID 0", "BODY[] \"x\"", "FLAGS (\\Seen)",
-        "ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL)", "RFC822.SIZE 5"};
+        "INTERNALDATE \"01-Jan-1970 00:00:00 +0000\"",
+        "RFC822.SIZE 0"};
+    static const char *const values[] = {"BODY[] {1}\r\nx",
+                                         "UID 0",
+                                         "BODY[] \"x\"",
+                                         "FLAGS (\\Seen)",
+                                         "ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL)",
+                                         "RFC822.SIZE 5"};
     struct respfetch it;
     struct respfetch_item item;
     for (size_t i = 0; i < COUNT(fillers) + COUNT(values); i++) {
@@ -209,8 +238,12 @@ static void lists(void **state)
     assert_int_equal(parse("* LIST () \"/\" R\xc3\xa9sum\xc3\xa9[]"), OK);
     assert_int_equal(respdata_list(&r, &test_arena, &list), OK);
     ASSERT_TEXT(list.mailbox, "R\xc3\xa9sum\xc3\xa9[]");
-    static const char *const bad[] = {"* LIST", "* LIST () \"/\"", "* LIST x \"/\" y",
-                                      "* LIST () \"//\" y", "* LIST () \"/\" (y)", "* LIST () \"/\" y z x"};
+    static const char *const bad[] = {"* LIST",
+                                      "* LIST () \"/\"",
+                                      "* LIST x \"/\" y",
+                                      "* LIST () \"//\" y",
+                                      "* LIST () \"/\" (y)",
+                                      "* LIST () \"/\" y z x"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), OK);
         assert_int_equal(respdata_list(&r, &test_arena, &list), SYNTAX);
@@ -282,10 +315,12 @@ static void searches(void **state)
     assert_int_equal(respdata_numbers(&r, &test_arena, &numbers, &n), OK);
     assert_true(n == 3 && numbers[0] == 5 && numbers[1] == 3);
     struct respdata_esearch es;
-    assert_int_equal(parse("* ESEARCH (TAG \"A2\") UID MIN 2 COUNT 3 ALL 7,2,4 FOO (x) MODSEQ 8"), OK);
+    assert_int_equal(parse("* ESEARCH (TAG \"A2\") UID MIN 2 COUNT 3 ALL 7,2,4 FOO (x) MODSEQ 8"),
+                     OK);
     assert_int_equal(respdata_esearch(&r, &es, &set), OK);
     ASSERT_TEXT(es.tag, "A2");
-    assert_true(es.is_uid && es.has_min && es.min == 2 && !es.has_max && es.count == 3 && es.modseq == 8);
+    assert_true(es.is_uid && es.has_min && es.min == 2 && !es.has_max && es.count == 3 &&
+                es.modseq == 8);
     assert_string_equal(set_text(&set), "2,4,7");
     assert_int_equal(parse("* ESEARCH (TAG \"A2\") UID"), OK);
     assert_int_equal(respdata_esearch(&r, &es, &set), OK);
@@ -357,7 +392,8 @@ static const char *threads(const char *text, const char *gone)
 static void threads_are_mapped(void **state)
 {
     (void)state;
-    assert_string_equal(threads("* THREAD (2)(3 6 (4 7)(8 9 1))", ""), "(12)(13 16 (14 17)(18 19 11))");
+    assert_string_equal(threads("* THREAD (2)(3 6 (4 7)(8 9 1))", ""),
+                        "(12)(13 16 (14 17)(18 19 11))");
     assert_string_equal(threads("* THREAD ((3)(5))", ""), "((13)(15))");
     assert_string_equal(threads("* THREAD (2)(3 6)", "26"), "(13)");
     assert_string_equal(threads("* THREAD (3 (4)(5))", "3"), "((14)(15))");
@@ -370,6 +406,40 @@ static void threads_are_mapped(void **state)
     assert_string_equal(threads("* THREAD 1)", ""), "SYNTAX");
     assert_string_equal(threads("* THREAD (x)", ""), "SYNTAX");
     assert_string_equal(threads("* THREAD (0)", ""), "SYNTAX");
+}
+
+static void threads_have_limits(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct buf out;
+    buf_init(&text, 0);
+    buf_init(&out, 0);
+    buf_add_str(&text, "* THREAD ");
+    for (int i = 0; i < LEXER_DEPTH_MAX + 1; i++) {
+        buf_add_str(&text, "(1 (2)");
+    }
+    assert_int_equal(response_parse(unit_of(buf_slice(&text)), &r), OK);
+    assert_int_equal(respdata_thread_map(&r, drop_or_raise, "", &out), LIMIT);
+    buf_reset(&text);
+    buf_add_str(&text, "* THREAD (1");
+    for (int i = 0; i < 1 << 20; i++) {
+        buf_add_str(&text, " 1");
+    }
+    buf_add_str(&text, ")");
+    assert_int_equal(response_parse(unit_of(buf_slice(&text)), &r), OK);
+    assert_int_equal(respdata_thread_map(&r, drop_or_raise, "", &out), LIMIT);
+    buf_reset(&text);
+    buf_add_str(&text, "* THREAD (1");
+    for (int i = 0; i < 100000; i++) {
+        buf_add_str(&text, " 1"); /* one long chain: no recursion */
+    }
+    buf_add_str(&text, ")");
+    assert_int_equal(response_parse(unit_of(buf_slice(&text)), &r), OK);
+    assert_int_equal(respdata_thread_map(&r, drop_or_raise, "", &out), OK);
+    assert_int_equal(out.len, 3 * 100001 + 1);
+    buf_fini(&text);
+    buf_fini(&out);
 }
 
 static void flag_walk(void **state)
@@ -408,9 +478,8 @@ static void run_responses(void *arg, const struct slice *pieces, size_t n, struc
     for (size_t i = 0; i < n; i++) {
         size_t used;
         enum reader_event event;
-        for (size_t at = 0;
-             (event = reader_feed(&reader, slice_sub(pieces[i], at, pieces[i].len), &used)) !=
-             READER_MORE;
+        for (size_t at = 0; (event = reader_feed(&reader, slice_sub(pieces[i], at, pieces[i].len),
+                                                 &used)) != READER_MORE;
              at += used) {
             struct respfetch_pending p;
             if (event == READER_LITERAL) {
@@ -451,7 +520,8 @@ static void any_split_gives_the_same_items(void **state)
     buf_init(&got, 0);
     assert_true(everysplit_same(
         run_responses, NULL,
-        SLICE("* 2 FETCH (UID 9 BODY[] {9}\r\n)\r\n* 3 FE RFC822.SIZE 9 ENVELOPE (\"d\" {3}\r\nx\r\n NIL))\r\n"
+        SLICE("* 2 FETCH (UID 9 BODY[] {9}\r\n)\r\n* 3 FE RFC822.SIZE 9 ENVELOPE (\"d\" "
+              "{3}\r\nx\r\n NIL))\r\n"
               "* 3 FETCH (BODY[1] {0}\r\n UID 4 BODY[2] {1}\r\n\r)\n* OK {3}\r\n* 4 EXISTS\r\n"),
         &want, &got));
     ASSERT_TEXT(buf_slice(&want),
@@ -464,11 +534,20 @@ static void any_split_gives_the_same_items(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(states_and_codes), TEST(kinds),    TEST(fetch_items_one_by_one),
-        TEST(broken_fetches),   TEST(the_literal_that_is_coming),
-        TEST(fillers),          TEST(lists),    TEST(statuses),
-        TEST(searches),         TEST(sets_of_codes_and_vanished),
-        TEST(threads_are_mapped), TEST(flag_walk), TEST(any_split_gives_the_same_items),
+        TEST(states_and_codes),
+        TEST(kinds),
+        TEST(fetch_items_one_by_one),
+        TEST(broken_fetches),
+        TEST(the_literal_that_is_coming),
+        TEST(fillers),
+        TEST(lists),
+        TEST(statuses),
+        TEST(searches),
+        TEST(sets_of_codes_and_vanished),
+        TEST(threads_are_mapped),
+        TEST(threads_have_limits),
+        TEST(flag_walk),
+        TEST(any_split_gives_the_same_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,19 +52,53 @@ static const char *written(const char *text)
 static void every_key_is_written_again(void **state)
 {
     (void)state;
-    static const char *const same[] = {
-        "ALL", "ANSWERED", "UNDELETED", "KEYWORD $X", "UNKEYWORD $X", "NEW", "OLD", "RECENT", "MODSEQ 12",
-        "BCC \"a\"", "BODY \"a b\"", "CC \"\"", "FROM \"x\\\"y\"", "SUBJECT \"a\"", "TEXT \"a\"", "TO \"a\"",
-        "HEADER \"Message-ID\" \"<1@x>\"", "BEFORE 1-Feb-2026", "ON 12-Mar-2026", "SINCE 1-Apr-2026",
-        "SENTBEFORE 1-Feb-2026", "SENTON 1-Feb-2026", "SENTSINCE 1-Feb-2026", "SAVEDBEFORE 1-Feb-2026",
-        "SAVEDON 1-Feb-2026", "SAVEDSINCE 1-Feb-2026", "SAVEDATESUPPORTED", "LARGER 1", "SMALLER 9",
-        "OLDER 86400", "YOUNGER 5", "EMAILID M1", "THREADID T1", "X-GM-RAW \"has:x\"", "X-GM-LABELS \"a\"",
-        "X-GM-MSGID 17", "X-GM-THRID 18", "OR SEEN (DRAFT FLAGGED)", "NOT FROM \"x\"",
-        "SUBJECT {4}\r\n\xc3\xa4\r\n", "OR OR SEEN DRAFT NOT (ALL ALL)", "NOT (SEEN DRAFT)"};
+    static const char *const same[] = {"ALL",
+                                       "ANSWERED",
+                                       "UNDELETED",
+                                       "KEYWORD $X",
+                                       "UNKEYWORD $X",
+                                       "NEW",
+                                       "OLD",
+                                       "RECENT",
+                                       "MODSEQ 12",
+                                       "BCC \"a\"",
+                                       "BODY \"a b\"",
+                                       "CC \"\"",
+                                       "FROM \"x\\\"y\"",
+                                       "SUBJECT \"a\"",
+                                       "TEXT \"a\"",
+                                       "TO \"a\"",
+                                       "HEADER \"Message-ID\" \"<1@x>\"",
+                                       "BEFORE 1-Feb-2026",
+                                       "ON 12-Mar-2026",
+                                       "SINCE 1-Apr-2026",
+                                       "SENTBEFORE 1-Feb-2026",
+                                       "SENTON 1-Feb-2026",
+                                       "SENTSINCE 1-Feb-2026",
+                                       "SAVEDBEFORE 1-Feb-2026",
+                                       "SAVEDON 1-Feb-2026",
+                                       "SAVEDSINCE 1-Feb-2026",
+                                       "SAVEDATESUPPORTED",
+                                       "LARGER 1",
+                                       "SMALLER 9",
+                                       "OLDER 86400",
+                                       "YOUNGER 5",
+                                       "EMAILID M1",
+                                       "THREADID T1",
+                                       "X-GM-RAW \"has:x\"",
+                                       "X-GM-LABELS \"a\"",
+                                       "X-GM-MSGID 17",
+                                       "X-GM-THRID 18",
+                                       "OR SEEN (DRAFT FLAGGED)",
+                                       "NOT FROM \"x\"",
+                                       "SUBJECT {4}\r\n\xc3\xa4\r\n",
+                                       "OR OR SEEN DRAFT NOT (ALL ALL)",
+                                       "NOT (SEEN DRAFT)"};
     for (size_t i = 0; i < COUNT(same); i++) {
         assert_string_equal(written(same[i]), same[i]);
     }
     assert_string_equal(written("not seen"), "UNSEEN");
+    assert_string_equal(written("NOT (SEEN )"), "UNSEEN");
     assert_string_equal(written("((SEEN))  DRAFT "), "SEEN DRAFT");
     assert_string_equal(written("since \"01-feb-2026\" from joe"), "SINCE 1-Feb-2026 FROM \"joe\"");
     assert_string_equal(written("MODSEQ \"/flags/\\\\draft\" all 620162338"), "MODSEQ 620162338");
@@ -78,8 +112,8 @@ static void sets_become_uids(void **state)
     assert_string_equal(written("UID 999:*"), "UID 105:999");
     assert_string_equal(written("OR $ NOT UID 7"), "OR NOT ALL NOT UID 7");
     assert_int_equal(parse("1:2 FROM a $"), OK);
-    assert_int_equal(root->classes, SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_USES_SEQ |
-                                        SEARCH_USES_SAVED);
+    assert_int_equal(root->classes,
+                     SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_USES_SEQ | SEARCH_USES_SAVED);
     struct outcmd out;
     outcmd_init(&out);
     assert_int_equal(search_write(root, NULL, NULL, &out), PROTOCOL);
@@ -89,11 +123,29 @@ static void sets_become_uids(void **state)
 static void bad_programs(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "FOO", "(SEEN", "SEEN)", "()", "OR SEEN", "NOT", "SUBJECT",
-                                      "HEADER a", "BEFORE 31-Foo-2026", "BEFORE 32-Jan-2026",
-                                      "LARGER x", "UID", "UID x", "1:", "0", "SEENDRAFT", "SEEN,DRAFT",
-                                      "FUZZY SUBJECT x", "KEYWORD \\Seen", "MODSEQ x",
-                                      "MODSEQ \"/flags/x\" foo 1", "TEXT {5}\r\nab"};
+    static const char *const bad[] = {"",
+                                      "FOO",
+                                      "(SEEN",
+                                      "SEEN)",
+                                      "()",
+                                      "OR SEEN",
+                                      "NOT",
+                                      "SUBJECT",
+                                      "HEADER a",
+                                      "BEFORE 31-Foo-2026",
+                                      "BEFORE 32-Jan-2026",
+                                      "LARGER x",
+                                      "UID",
+                                      "UID x",
+                                      "1:",
+                                      "0",
+                                      "SEENDRAFT",
+                                      "SEEN,DRAFT",
+                                      "FUZZY SUBJECT x",
+                                      "KEYWORD \\Seen",
+                                      "MODSEQ x",
+                                      "MODSEQ \"/flags/x\" foo 1",
+                                      "TEXT {5}\r\nab"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }

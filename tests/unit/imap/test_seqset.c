@@ -46,8 +46,8 @@ static void sets(void **state)
     assert_false(set.is_sorted);
     assert_int_equal(parse("$"), OK);
     assert_true(set.is_saved && set.n == 0);
-    static const char *const bad[] = {"", "0", "1,", ",1", "1:", ":1", "1:2:3", "x", "1 2", "4294967296",
-                                      "$,1", "1:0", "**", "-1"};
+    static const char *const bad[] = {"",  "0",   "1,",         ",1",  "1:",  ":1", "1:2:3",
+                                      "x", "1 2", "4294967296", "$,1", "1:0", "**", "-1"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), SYNTAX);
     }
@@ -97,7 +97,8 @@ static void flags(void **state)
     assert_int_equal(client_flags("\\Seen a", &list), OK);
     assert_int_equal(list.keywords_n, 1);
     assert_int_equal(client_flags("()", &list), OK);
-    static const char *const bad[] = {"(\\Recent)", "(\\*)", "(\\Foo)", "(a", "a)", "", "(a(b))", "(\"a\")"};
+    static const char *const bad[] = {"(\\Recent)", "(\\*)", "(\\Foo)", "(a",
+                                      "a)",         "",      "(a(b))",  "(\"a\")"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(client_flags(bad[i], &list), SYNTAX);
     }
@@ -119,8 +120,9 @@ static void dates(void **state)
     assert_string_equal(day, "1-Feb-2026");
     assert_true(date_check(SLICE("31-DEC-0001"), day));
     assert_string_equal(day, "31-Dec-0001");
-    static const char *const bad[] = {"", "1-Feb-26", "32-Jan-2026", "30-Feb-2026", "0-Jan-2026",
-                                      "1-Foo-2026", "1 Jan 2026", "001-Jan-2026", "x1-Jan-2026"};
+    static const char *const bad[] = {"",           "1-Feb-26",   "32-Jan-2026", "30-Feb-2026",
+                                      "0-Jan-2026", "1-Foo-2026", "1 Jan 2026",  "001-Jan-2026",
+                                      "x1-Jan-2026"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_false(date_check(slice_str(bad[i]), day));
     }
@@ -130,10 +132,16 @@ static void dates(void **state)
     assert_string_equal(time, " 1-Feb-2026 10:11:12 -0130");
     assert_true(date_time_check(SLICE("1-Feb-2026 10:11:12 -0130"), time));
     assert_true(date_time_check(SLICE("23-Nov-2026 07:00:00 +0000"), time));
-    static const char *const bad_times[] = {
-        "", "23-Nov-2026 24:00:00 +0000", "23-Nov-2026 07:60:00 +0000", "23-Nov-2026 07:00:61 +0000",
-        "23-Nov-2026 07:00:00 0000", "23-Nov-2026 07:00:00 +0060", "23-Nov-2026 07:00:00 +000x",
-        "  -Nov-2026 07:00:00 +0000", "23-Nov-2026T07:00:00 +0000", "-3-Nov-2026 07:00:00 +0000"};
+    static const char *const bad_times[] = {"",
+                                            "23-Nov-2026 24:00:00 +0000",
+                                            "23-Nov-2026 07:60:00 +0000",
+                                            "23-Nov-2026 07:00:61 +0000",
+                                            "23-Nov-2026 07:00:00 0000",
+                                            "23-Nov-2026 07:00:00 +0060",
+                                            "23-Nov-2026 07:00:00 +000x",
+                                            "  -Nov-2026 07:00:00 +0000",
+                                            "23-Nov-2026T07:00:00 +0000",
+                                            "-3-Nov-2026 07:00:00 +0000"};
     for (size_t i = 0; i < COUNT(bad_times); i++) {
         assert_false(date_time_check(slice_str(bad_times[i]), time));
     }
@@ -163,12 +171,13 @@ static void utf7_names(void **state)
         assert_int_equal(utf7_from_utf8(slice_str(names[i].utf8), &out), OK);
         ASSERT_TEXT(buf_slice(&out), names[i].utf7);
     }
-    static const char *const bad[] = {"&", "&APw", "&!-", "&AGE-", "&2D0-", "&3gA-", "\xc3\xbc", "&APx-",
-                                      "&AP-", "a\x01"};
+    static const char *const bad[] = {"&",     "&APw",     "&!-",   "&AGE-", "&2D0-",
+                                      "&3gA-", "\xc3\xbc", "&APx-", "&AP-",  "a\x01"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(utf7_to_utf8(slice_str(bad[i]), &out), SYNTAX);
     }
-    static const char *const bad8[] = {"\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\x80"};
+    static const char *const bad8[] = {
+        "\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\x80"};
     for (size_t i = 0; i < COUNT(bad8); i++) {
         assert_int_equal(utf7_from_utf8(slice_str(bad8[i]), &out), SYNTAX);
     }
