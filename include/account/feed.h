@@ -56,5 +56,8 @@ struct refresh_request *feed_refresh(struct feed *feed, bool must_ask, refresh_f
 void feed_refresh_cancel(struct refresh_request **request);
 /* True when feed_refresh(.., false, ..) would complete without asking. */
 bool feed_is_fresh(const struct feed *feed);
+/* The link was lost and the first attempt to replace it has failed too: what has to go over it would
+ * be refused (design section 11). */
+bool feed_is_away(const struct feed *feed);
 
 #endif

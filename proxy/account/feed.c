@@ -413,6 +413,11 @@ bool feed_is_fresh(const struct feed *feed)
            now_ms(feed) - feed->tagged_ms < fresh_ms;
 }
 
+bool feed_is_away(const struct feed *feed)
+{
+    return feed->state != FEED_LIVE && feed->retry_ms > FEED_RETRY_FIRST_MS;
+}
+
 static void finish_refresh(void *arg)
 {
     struct refresh_request *request = arg;

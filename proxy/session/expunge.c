@@ -55,7 +55,9 @@ static void finish(struct session *session, struct job *job, struct write *write
 static enum step run_expunge(struct session *session, struct job *job)
 {
     struct write *write = job->work;
-    bool may_repeat = command_is_uid(&job->parsed) && write->attempts < 2;
+    /* Sent as UID EXPUNGE it takes nothing that the client has not seen, also the second time. */
+    bool may_repeat =
+        capability_has(account_capabilities(session->account), CAP_UIDPLUS) && write->attempts < 2;
     bool is_new = write->session == NULL;
     write->session = session;
     write->job = job;

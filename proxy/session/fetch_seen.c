@@ -50,7 +50,7 @@ void fetch__begin_seen(struct fetch_work *work)
     const struct flag_list seen = {.bits = FLAG_SEEN};
     struct outcmd cmd;
     if (!work->job->parsed.args.fetch.items.sets_seen || session->is_read_only ||
-        !is_permitted(mailbox_permanent_flags(mailbox)) ||
+        feed_is_away(session->feed) || !is_permitted(mailbox_permanent_flags(mailbox)) ||
         flags_intern(mailbox_flags(mailbox), &seen, &work->seen_id) != OK) {
         return;
     }
