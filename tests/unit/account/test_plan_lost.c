@@ -274,6 +274,32 @@ static void resumes_a_broken_literal(void **state)
     alloc_free(large);
 }
 
+/* What was broken is asked for its rest, what had not begun from its beginning. */
+static void resumes_apart_from_the_others(void **state)
+{
+    (void)state;
+    struct wire wire;
+    struct pending *held[4];
+    wire_open(&wire);
+    char *large = pattern(50000);
+    for (uint32_t i = 0; i < 4; i++) {
+        held[i] = ask(&wire, i + 1, "BODY[]");
+    }
+    wire_rest(&wire);
+    say(&wire, "* 1 FETCH (UID 1 BODY[] {2}\r\nhi)\r\n");
+    say(&wire, "* 2 FETCH (UID 2 BODY[] {50000}\r\n%.20000s", large);
+    wire_lose(&wire, NETWORK);
+    wire_rest(&wire);
+    assert_int_equal(wire.commands_n, 3);
+    assert_sent(&wire, 1, "UID FETCH 2 (UID BODY.PEEK[]<20000.30000>)");
+    assert_sent(&wire, 2, "UID FETCH 3:4 (UID BODY.PEEK[])");
+    for (uint32_t i = 0; i < 4; i++) {
+        release(&wire, held[i]);
+    }
+    alloc_free(large);
+    wire_close(&wire);
+}
+
 static void resumes_with_a_short_rest(void **state)
 {
     (void)state;
@@ -477,13 +503,20 @@ static void survives_literals_out_of_place(void **state)
     assert_value_is(&wire, a, large, 20000);
     assert_found(&wire, 1, "BODY[]", large);
     release(&wire, a);
+    a = ask(&wire, 5, "BODY[]"); /* short, then long: the first word stands */
+    wire_rest(&wire);
+    say(&wire, "* 1 FETCH (UID 5 BODY[] {2}\r\nhi)\r\n");
+    say(&wire, "* 1 FETCH (UID 5 BODY[] {20001}\r\n%s)\r\n1 OK done\r\n", other);
+    assert_here(&wire, a, "BODY[]", "hi");
+    assert_found(&wire, 5, "BODY[]", "hi");
+    release(&wire, a);
     a = ask(&wire, 3, "BODY[]"); /* the link dies before the UID is said */
     wire_rest(&wire);
     say(&wire, "* 1 FETCH (BODY[] {20000}\r\n%s", large);
     wire_lose(&wire, NETWORK);
     wire_rest(&wire);
-    assert_sent(&wire, 2, "UID FETCH 3 (UID BODY.PEEK[])");
-    say(&wire, "* 1 FETCH (UID 3 BODY[] {20001}\r\n%s)\r\n2 OK done\r\n", other);
+    assert_sent(&wire, 3, "UID FETCH 3 (UID BODY.PEEK[])");
+    say(&wire, "* 1 FETCH (UID 3 BODY[] {20001}\r\n%s)\r\n3 OK done\r\n", other);
     assert_found(&wire, 3, "BODY[]", other);
     release(&wire, a);
     alloc_free(large);
@@ -502,6 +535,7 @@ int main(void)
         cmocka_unit_test(blames_the_first_command_in_flight),
         cmocka_unit_test(gives_up_without_a_link),
         cmocka_unit_test(resumes_a_broken_literal),
+        cmocka_unit_test(resumes_apart_from_the_others),
         cmocka_unit_test(resumes_with_a_short_rest),
         cmocka_unit_test(fails_when_the_rest_does_not_fit),
         cmocka_unit_test(fails_when_the_rest_does_not_come),

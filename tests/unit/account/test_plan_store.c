@@ -193,6 +193,11 @@ static void goes_on_without_a_full_store(void **state)
     enum { SIZE = 2 * 1024 * 1024 };
     struct wire wire;
     wire_open(&wire);
+    struct content_writer *earlier;
+    assert_int_equal(
+        store_content_create(wire.store, WIRE_MAILBOX, 9, SLICE("BODY[]"), 1, &earlier), OK);
+    assert_int_equal(store_content_append(earlier, SLICE("x")), OK);
+    assert_int_equal(store_content_commit(&earlier), OK);
     struct pending *a = ask(&wire, 1, "BODY[]");
     const struct value *value = value_of(&wire, a, "BODY[]");
     wire_rest(&wire);
@@ -200,6 +205,7 @@ static void goes_on_without_a_full_store(void **state)
     uint64_t read_n = 0;
     say_octets(&wire, 0, 0, SIZE / 4, value, &read_n);
     store_settle(wire.store);
+    assert_true(is_found(&wire, 9, "BODY[]"));
     assert_int_equal(setenv("IMAPCACHED_FAULT", "store_full:1+", 1), 0);
     for (uint64_t at = SIZE / 4; at < SIZE; at += SIZE / 4) {
         say_octets(&wire, 0, at, SIZE / 4, value, &read_n);
@@ -208,6 +214,7 @@ static void goes_on_without_a_full_store(void **state)
     }
     assert_int_equal(value->state, VALUE_FAILED);
     assert_true(value->why == FULL || value->why == IO || value->why == CORRUPT);
+    assert_false(is_found(&wire, 9, "BODY[]")); /* its record points to content that was dropped */
     uint64_t part = read_n / PIECE * PIECE;
     char text[64];
     snprintf(text, sizeof(text), "BODY[]<%llu.%llu>", (unsigned long long)part,
