@@ -66,6 +66,7 @@ struct account {
     struct account_user *users;
     struct slot *slots;
     size_t slots_n;
+    struct slot *utility; /* one of slots: took the last ROUTE_ANY command; or NULL */
     struct feed *feeds; /* by name */
     struct request *waiting; /* ROUTE_ANY and ROUTE_BULK */
     struct request *sent;

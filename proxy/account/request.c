@@ -11,6 +11,8 @@
 #include "feed_p.h"
 #include "base/alloc.h"
 
+enum { UTILITY_LOAD_MAX = 16 };
+
 /* --- life of a request ------------------------------------------------------------------------ */
 
 static void forget(struct request *request)
@@ -275,18 +277,34 @@ static void dispatch_bulk(struct request *request)
 
 /* --- the others ------------------------------------------------------------------------------- */
 
-static void dispatch_any(struct request *request)
+/* The link that took the last such command, while it can: some servers show a mailbox just made or
+ * renamed on another connection a moment later only (Dovecot's list index does). */
+static struct slot *utility_slot(struct account *account)
 {
-    struct account *account = request->account;
-    struct slot *slot, *best = slot__spare(account);
-    bool connecting = false;
+    struct slot *slot = account->utility;
+    if (slot != NULL && slot->is_ready && slot->streams_n == 0 &&
+        link_load(slot->link) < UTILITY_LOAD_MAX) {
+        return slot;
+    }
+    struct slot *best = slot__spare(account);
     DL_FOREACH(account->slots, slot) {
-        connecting = connecting || (!slot->is_ready && slot->role != SLOT_FEED);
         if (best == NULL && slot->is_ready && slot->streams_n == 0) {
             best = slot;
         }
     }
+    return best;
+}
+
+static void dispatch_any(struct request *request)
+{
+    struct account *account = request->account;
+    struct slot *slot, *best = utility_slot(account);
+    bool connecting = false;
+    DL_FOREACH(account->slots, slot) {
+        connecting = connecting || (!slot->is_ready && slot->role != SLOT_FEED);
+    }
     if (best != NULL) {
+        account->utility = best;
         request__send(request, best);
     } else if (connecting || slot__open(account, SLOT_SPARE, NULL) != NULL) {
         wait_for_link(request);

@@ -18,6 +18,9 @@ static void unlink_slot(struct slot *slot)
 {
     DL_DELETE(slot->account->slots, slot);
     slot->account->slots_n--;
+    if (slot->account->utility == slot) {
+        slot->account->utility = NULL;
+    }
     forget_login(slot);
     timer_destroy(&slot->idle);
     alloc_free(slot);

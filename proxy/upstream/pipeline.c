@@ -489,5 +489,5 @@ struct upcmd *pipeline__claim(struct link *link, struct unit text, uint64_t size
             return NULL;
         }
     }
-    return only; /* it streamed an earlier literal of this response and did not want this one */
+    return NULL;
 }

@@ -58,13 +58,15 @@ static void read_literal(struct link *link)
     struct reader *reader = &link->reader;
     uint64_t size = reader->literal.size;
     bool is_up = link->state >= LINK_READY;
+    struct upcmd *claimer = NULL;
     if (is_up && (!link->has_streamed || link->literal_owner != NULL)) {
-        link->literal_owner = pipeline__claim(link, reader_unit(reader), size);
+        claimer = pipeline__claim(link, reader_unit(reader), size);
         if (link__is_over(link)) {
             return;
         }
     }
-    if (is_up && link->literal_owner != NULL) {
+    if (claimer != NULL) {
+        link->literal_owner = claimer;
         link->has_streamed = true;
         reader_stream(reader);
     } else if (size <= (is_up ? (uint64_t)LINK_COLLECT_MAX : LINK__LOGIN_LITERAL_MAX)) {

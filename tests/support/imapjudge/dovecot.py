@@ -40,6 +40,7 @@ mail_fsync = never
 mail_max_userip_connections = {max_userip_connections}
 maildir_very_dirty_syncs = yes
 mailbox_idle_check_interval = 1 s
+mailbox_list_index = no
 imap_max_line_length = 256 k
 passdb {{
   driver = passwd-file
