@@ -71,6 +71,7 @@ static void make_plan(struct feed *feed)
         .store = feed->account->accounts->env.store,
         .stats = feed->account->accounts->env.stats,
         .mailbox_id = feed->store_id,
+        .spool_dir = feed->account->settings->cache_dir,
         .ops = &plan_ops,
         .arg = feed,
     };
