@@ -95,7 +95,6 @@ class Judge:
         self.step = 0
         self.ops = []
         self.counts = collections.Counter()
-        self.fetched_octets = 0
         self.direct = Side('direct', sessions=settings.sessions, timeout=settings.timeout, **direct)
         self.subject = Side('subject', sessions=settings.sessions, timeout=settings.timeout, **subject)
         self.sides = (self.direct, self.subject)

@@ -119,12 +119,26 @@ class View:
         if earlier:
             return
         self._may_expunge(verb, response)
-        unknown = uids - {m.uid for m in self.messages}
-        if unknown:
-            raise Mismatch('vanished', '%s: %r names UIDs never told: %s' % (self.name, response, sorted(unknown)[:5]))
-        self.removed += sorted(uids)
+        known = {m.uid for m in self.messages}
         self.messages = [m for m in self.messages if m.uid not in uids]
+        for uid in sorted(uids - known):
+            self._vanish_unnamed(uid, response)
+        self.removed += sorted(uids)
         self.changed = True
+
+    def _vanish_unnamed(self, uid, response):
+        """A message counted in EXISTS whose UID this session has not been told: it stood between its neighbours."""
+        place = None
+        for index, message in enumerate(self.messages):
+            if message.uid is None:
+                place = index
+            elif message.uid < uid:
+                place = None
+            else:
+                break
+        if place is None:
+            raise Mismatch('vanished', '%s: %r names UID %d, never told of by EXISTS' % (self.name, response, uid))
+        del self.messages[place]
 
     def settle(self, truth):
         """True when nothing the session knows contradicts the truth; UIDs of new messages are then filled in."""

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 import faulty
+import model
 import rules
 import twins
-from imapjudge import relay
+from imapjudge import relay, wire
 from judge import Judge, Settings
 from rules import Mismatch
 
@@ -104,8 +105,29 @@ def test_only_listed_differences_are_allowed(tmp_path):
         rules.Rules(short).differ('text')
 
 
+def test_every_rule_is_one_the_harness_goes_by():
+    sources = ''.join(path.read_text() for path in rules.ALLOWED_FILE.parent.glob('*.py') if 'test_' not in path.name)
+    for name in rules.Rules().allowed:
+        assert "'%s'" % name in sources, name
+
+
+def test_vanished_of_messages_known_by_exists_alone():
+    def told(view, line):
+        view.apply(wire.Response(line), 'NOOP')
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.qresync = True
+    for line in (b'* 4 EXISTS\r\n', b'* 3 FETCH (UID 9 FLAGS ())\r\n', b'* VANISHED 6\r\n'):
+        told(view, line)
+    assert view.uids() == [None, 9, None]
+    told(view, b'* VANISHED 7,9,12\r\n')
+    assert view.uids() == []
+    with pytest.raises(Mismatch):
+        told(view, b'* VANISHED 13\r\n')
+
+
 def test_a_rule_taken_away_is_missed(bench, tmp_path):
-    """The list is what the harness goes by: without "text" the first human text that differs is a failure."""
+    """The list is what the harness goes by: without "label-case" the first label in other letters is a failure."""
     text = rules.ALLOWED_FILE.read_text().replace('id = "label-case"', 'id = "something-else"')
     path = tmp_path / 'allowed.toml'
     path.write_text(text)

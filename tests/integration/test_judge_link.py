@@ -1,4 +1,5 @@
-"""The link emulator: delay, shared bandwidth, stall, cut."""
+"""The link emulator: delay, shared bandwidth, stall, cut. Lower bounds are exact; upper ones leave room for a loaded
+machine and still tell waiting once from waiting for each."""
 import time
 
 import pytest
@@ -20,12 +21,11 @@ def seconds(function):
 
 def test_delay(connect, link, user):
     client = connect(link.port, user)
-    assert seconds(lambda: client.must('NOOP')) < 0.05
+    assert seconds(lambda: client.must('NOOP')) < 0.5
     link.shape(delay=0.05)
-    assert 0.1 <= seconds(lambda: client.must('NOOP')) < 0.2
-    tags = []
-    assert 0.1 <= seconds(lambda: [client.wait(t) for t in [client.start('NOOP') for _ in range(50)]]) < 0.25, tags
-    assert seconds(lambda: connect(link.port)) >= 0.15, 'a new connection pays for its handshake'
+    assert 0.099 <= seconds(lambda: client.must('NOOP')) < 1
+    assert 0.099 <= seconds(lambda: [client.wait(t) for t in [client.start('NOOP') for _ in range(50)]]) < 2
+    assert seconds(lambda: connect(link.port)) > 0.149, 'a new connection pays for its handshake'
 
 
 def test_order_and_octets_survive(connect, link, dovecot, big):
@@ -43,12 +43,12 @@ def test_bandwidth_is_kept_and_shared(connect, link, big):
         client.select()
     link.shape(bandwidth=1_000_000)
     one = seconds(lambda: clients[0].must('FETCH 1 BODY.PEEK[]<0.500000>'))
-    assert 0.45 <= one < 0.75
+    assert 0.45 <= one < 2
 
     def both():
         for client, tag in [(c, c.start('FETCH 1 BODY.PEEK[]<0.500000>')) for c in clients]:
             client.wait(tag)
-    assert 0.95 <= seconds(both) < 1.4
+    assert 0.95 <= seconds(both) < 3
 
 
 def test_a_bulk_download_leaves_others_their_share(connect, link, big):
@@ -57,8 +57,8 @@ def test_a_bulk_download_leaves_others_their_share(connect, link, big):
     link.shape(delay=0.01, bandwidth=1_000_000)
     tag = bulk.start('FETCH 1 BODY.PEEK[]')
     time.sleep(0.3)
-    assert seconds(lambda: quick.must('NOOP')) < 0.15
-    assert bulk.wait(tag).ok
+    assert seconds(lambda: quick.must('NOOP')) < 0.6
+    assert tag not in bulk._done and bulk.wait(tag).ok
 
 
 def test_stall_and_cut(connect, link, user):
