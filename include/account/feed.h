@@ -48,6 +48,8 @@ uint64_t feed_store_id(const struct feed *feed);
 bool feed_is_writable(const struct feed *feed);
 /* False: the upstream said NOMODSEQ, or has no CONDSTORE. */
 bool feed_has_modseq(const struct feed *feed);
+/* A client whose modseq is at least this one knows of every message that has vanished. */
+uint64_t feed_vanished_modseq(const struct feed *feed);
 
 /* Make the model fresh: OK (deferred) when a round trip on the feed completed less than `fresh` ago
  * and must_ask is not set; else after one coalesced probe, begun after this call. */

@@ -484,15 +484,23 @@ void feed_refresh_cancel(struct refresh_request **request)
 
 /* --- in the course of things ------------------------------------------------------------------ */
 
-void feed__tagged_ok(struct feed *feed)
+void feed__tagged_ok(struct feed *feed, const struct response *tagged)
 {
+    uint64_t highest;
     if (feed->state != FEED_LIVE) {
         return;
     }
     feed->tagged_ms = now_ms(feed);
-    if (feed__count_is_true(feed)) {
-        mailbox_sync_point(feed->mailbox);
+    if (!feed__count_is_true(feed)) {
+        return;
     }
+    if (tagged->code == CODE_HIGHESTMODSEQ && feed->has_modseq &&
+        respdata_code_number(tagged, &highest)) {
+        mailbox_saw_modseq(feed->mailbox, highest);
+        feed->vanished_modseq =
+            feed->vanished_modseq == UINT64_MAX ? highest : feed->vanished_modseq;
+    }
+    mailbox_sync_point(feed->mailbox);
 }
 
 void feed__settle(struct feed *feed)
@@ -518,6 +526,7 @@ void feed__live(struct feed *feed)
         mailbox_saw_modseq(feed->mailbox, feed->told_modseq);
     }
     mailbox_sync_point(feed->mailbox);
+    feed->vanished_modseq = feed->told_modseq;
     if (feed->plan == NULL) {
         make_plan(feed);
     }
@@ -607,6 +616,11 @@ uint64_t feed_store_id(const struct feed *feed)
 bool feed_is_writable(const struct feed *feed)
 {
     return feed->is_writable;
+}
+
+uint64_t feed_vanished_modseq(const struct feed *feed)
+{
+    return feed->vanished_modseq;
 }
 
 bool feed_has_modseq(const struct feed *feed)

@@ -153,6 +153,7 @@ static void on_expunge(struct feed *feed, uint32_t msn)
     } else if (mailbox_at(feed->mailbox, msn, &entry)) {
         (void)mailbox_remove(feed->mailbox, entry.uid);
         ranges_add(&feed->dead, entry.uid, entry.uid);
+        feed->vanished_modseq = UINT64_MAX;
         feed__changed(feed);
     } /* else it was of the tail we have not asked for yet */
 }
@@ -170,6 +171,7 @@ static void on_vanished(struct feed *feed, const struct response *response)
     uint32_t last = mailbox_last_uid(feed->mailbox);
     uint32_t known = mailbox_remove_set(feed->mailbox, &uids);
     ranges_add_all(&feed->dead, &uids);
+    feed->vanished_modseq = UINT64_MAX;
     if (!is_earlier) {
         /* Without EARLIER it names messages that existed: those above our last are of the tail. */
         uint64_t unknown = ranges_count(&uids) - ranges_rank(&uids, last);
@@ -197,6 +199,7 @@ void feed__remove_unseen(struct feed *feed)
     }
     (void)mailbox_remove_set(feed->mailbox, &gone);
     ranges_add_all(&feed->dead, &gone);
+    feed->vanished_modseq = UINT64_MAX;
     ranges_fini(&gone);
     if (mailbox_exists(feed->mailbox) != before) {
         feed__changed(feed);

@@ -58,6 +58,9 @@ struct feed {
     uint32_t told_uidvalidity;
     uint32_t told_uidnext;
     uint64_t told_modseq;
+    /* A HIGHESTMODSEQ that the server named after the last message had vanished (a VANISHED has no
+     * modseq of its own); UINT64_MAX: none yet. */
+    uint64_t vanished_modseq;
     struct buf told_flags;
     struct buf told_permanent;
     bool is_writable;
@@ -117,7 +120,7 @@ void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);
 void feed__tell(struct feed *feed);
 void feed__check_use(struct feed *feed);
-void feed__tagged_ok(struct feed *feed);
+void feed__tagged_ok(struct feed *feed, const struct response *tagged);
 void feed__refreshes_done(struct feed *feed, enum status st);
 /* The model is as true as the round trips so far make it: whoever waited for that goes on. */
 void feed__settle(struct feed *feed);

@@ -177,7 +177,7 @@ static void new_done(struct feed *feed, enum status st, const struct response *t
         give_up(feed, st, tagged);
         return;
     }
-    feed__tagged_ok(feed);
+    feed__tagged_ok(feed, tagged);
     if (feed__count_is_true(feed)) {
         feed->syncs_failed = 0;
         feed__settle(feed);
@@ -458,7 +458,7 @@ static void probe_done(struct feed *feed, enum status st, const struct response 
         give_up(feed, st, tagged);
         return;
     }
-    feed__tagged_ok(feed);
+    feed__tagged_ok(feed, tagged);
     feed__settle(feed);
 }
 

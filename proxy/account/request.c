@@ -125,7 +125,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     struct slot *slot = request->slot;
     leave_slot(request);
     if (st == OK && slot->role == SLOT_FEED) {
-        feed__tagged_ok(slot->feed);
+        feed__tagged_ok(slot->feed, tagged);
     }
     if (is_worthless(request)) {
         st = CANCELED;

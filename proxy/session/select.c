@@ -112,10 +112,12 @@ static void tell_resync(struct session *session, const struct args_select *args,
 {
     struct mailbox *mailbox = feed_mailbox(session->feed);
     if (!args->is_qresync || args->uidvalidity != mailbox_uidvalidity(mailbox) ||
-        !session_has_modseq(session) || args->modseq >= mailbox_synced_modseq(mailbox)) {
+        !session_has_modseq(session)) {
         return;
     }
-    tell_vanished(session, args, out);
+    if (args->modseq < feed_vanished_modseq(session->feed)) {
+        tell_vanished(session, args, out);
+    }
     tell_changed(session, args->modseq, out);
 }
 
