@@ -166,6 +166,7 @@ static void no_login_in_clear_but_on_loopback(void **state)
     assert_int_equal(login__choose(&plain, true, &offered), LOGIN_PLAINTEXT);
     assert_int_equal(login__choose(&plain, true, &insists), LOGIN_STARTTLS);
     assert_int_equal(login__choose(&with_ca, true, &offered), LOGIN_STARTTLS);
+    assert_int_equal(login__choose(&with_ca, true, &none), LOGIN_REFUSE);
 }
 
 static int make_certs(void **state)
