@@ -4,6 +4,7 @@
  */
 #include "store/crash.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -24,21 +25,43 @@ struct crash_slot {
     _Atomic pthread_t reader; /* inside a transaction now; 0: none */
     _Atomic pthread_t writer;
     char marker_path[PATH_MAX];
+    char suspect_path[PATH_MAX];
 };
 
 static struct crash_slot slots[STORE_CRASH_ENVS_MAX];
 static atomic_bool is_crashing;
 
-static bool slot_is_to_blame(struct crash_slot *slot, uintptr_t address)
+static bool is_in_map(struct crash_slot *slot, uintptr_t address)
 {
-    if (!atomic_load(&slot->is_covered)) {
-        return false;
-    }
-    if (address >= atomic_load(&slot->map_begin) && address < atomic_load(&slot->map_end)) {
-        return true;
-    }
+    return atomic_load(&slot->is_covered) && address >= atomic_load(&slot->map_begin) &&
+           address < atomic_load(&slot->map_end);
+}
+
+/* LMDB, misled, followed a wild pointer. */
+static bool is_inside(struct crash_slot *slot)
+{
     pthread_t self = pthread_self();
-    return self == atomic_load(&slot->reader) || self == atomic_load(&slot->writer);
+    return atomic_load(&slot->is_covered) &&
+           (self == atomic_load(&slot->reader) || self == atomic_load(&slot->writer));
+}
+
+static bool create(const char *path, int flags)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
+/* Not caught in the act: LMDB, misled by a damaged page, may have smashed our memory before [M].
+ * Once may be somebody else's fault; twice without an orderly end in between is taken for this. */
+static void suspect(const struct crash_slot *slot)
+{
+    if (!create(slot->suspect_path, O_EXCL) && errno == EEXIST) {
+        (void)create(slot->marker_path, 0);
+    }
 }
 
 static void on_crash(int sig, siginfo_t *info, void *context)
@@ -49,17 +72,26 @@ static void on_crash(int sig, siginfo_t *info, void *context)
             (void)pause();
         }
     }
-    static const char text[] = "level=fatal origin=store msg=\"crash in a mapped file, marked\"\n";
+    static const char text[] = "level=fatal origin=store msg=\"crash in the cache, marked\"\n";
+    uintptr_t address = (uintptr_t)info->si_addr;
+    struct crash_slot *in_map = NULL;
     for (size_t i = 0; i < STORE_CRASH_ENVS_MAX; i++) {
-        if (slot_is_to_blame(&slots[i], (uintptr_t)info->si_addr)) {
-            int fd = open(slots[i].marker_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-            if (fd >= 0) {
-                (void)fsync(fd);
-                (void)close(fd);
-            }
-            ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-            (void)ignored;
+        in_map = is_in_map(&slots[i], address) ? &slots[i] : in_map;
+    }
+    bool is_marked = false;
+    for (size_t i = 0; i < STORE_CRASH_ENVS_MAX; i++) {
+        if (in_map != NULL ? in_map == &slots[i] : is_inside(&slots[i])) {
+            is_marked = create(slots[i].marker_path, 0) || is_marked;
         }
+    }
+    for (size_t i = 0; i < STORE_CRASH_ENVS_MAX && !is_marked; i++) {
+        if (atomic_load(&slots[i].is_covered)) {
+            suspect(&slots[i]);
+        }
+    }
+    if (is_marked) {
+        ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+        (void)ignored;
     }
     struct sigaction usual;
     memset(&usual, 0, sizeof(usual));
@@ -77,6 +109,7 @@ void store_install_crash_handler(void)
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGBUS, &action, NULL);
     (void)sigaction(SIGSEGV, &action, NULL);
+    (void)sigaction(SIGABRT, &action, NULL); /* glibc, of a smashed heap */
 }
 
 /* Where the file behind @fd is mapped: LMDB does not tell. */
@@ -115,7 +148,7 @@ void crash_cover(struct env *env)
     int fd;
     uintptr_t begin = 0;
     uintptr_t end = 0;
-    if (mdb_env_get_fd(env->mdb, &fd) != 0 || strlen(env->marker_path) >= PATH_MAX) {
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || strlen(env->suspect_path) >= PATH_MAX) {
         return;
     }
     (void)find_mapping(fd, &begin, &end); /* without it the threads' own marks still work */
@@ -124,6 +157,7 @@ void crash_cover(struct env *env)
         bool expected = false;
         if (atomic_compare_exchange_strong(&slot->is_taken, &expected, true)) {
             memcpy(slot->marker_path, env->marker_path, strlen(env->marker_path) + 1);
+            memcpy(slot->suspect_path, env->suspect_path, strlen(env->suspect_path) + 1);
             atomic_store(&slot->map_begin, begin);
             atomic_store(&slot->map_end, end);
             atomic_store(&slot->is_covered, true);

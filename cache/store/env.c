@@ -1,5 +1,6 @@
 /* env_open:  marked? -> aside | open | too short for its meta page? -> aside, open fresh |
- *            other schema or other incarnation? -> drop, open fresh | meta record */
+ *            other schema or other incarnation? -> drop, open fresh | write the meta record:
+ *            the epoch of this start is on disk before its first id is used */
 #include "env_p.h"
 
 #include <errno.h>
@@ -89,12 +90,14 @@ void env_init(struct env *env, enum env_kind kind, const char *dir, uint64_t siz
     *env = (struct env){.kind = kind, .name = names[kind], .size_bytes = size_bytes};
     env->path = path_join(dir, kind == ENV_INDEX ? "/index" : "/content");
     env->marker_path = path_join(env->path, ".marker");
+    env->suspect_path = path_join(env->path, ".suspect");
 }
 
 void env_fini(struct env *env)
 {
     alloc_free(env->path);
     alloc_free(env->marker_path);
+    alloc_free(env->suspect_path);
     env->path = NULL;
     env->marker_path = NULL;
 }
@@ -118,6 +121,7 @@ static void move_aside(struct env *env, const char *why)
         remove_files(env->path);
     }
     (void)unlink(env->marker_path);
+    (void)unlink(env->suspect_path);
     LOG(LOG_WARN, "store", "msg=\"moved aside\" env=%s why=\"%s\"", env->name, why);
     alloc_free(aside);
 }
@@ -129,6 +133,11 @@ void env_mark(const struct env *env)
         (void)fsync(fd);
         (void)close(fd);
     }
+}
+
+void env_trust(const struct env *env)
+{
+    (void)unlink(env->suspect_path);
 }
 
 static void on_assert(MDB_env *mdb, const char *text)
@@ -185,6 +194,7 @@ static int check_length(struct env *env)
     if (fstat(fd, &file) != 0) {
         return errno;
     }
+    env->page_bytes = stat.ms_psize;
     uint64_t end = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
     if ((uint64_t)file.st_size < end) {
         return MDB_CORRUPTED;
@@ -267,7 +277,7 @@ static struct key meta_key(void)
     return key;
 }
 
-enum status env_write_meta(struct env *env, const struct env_meta *meta)
+static int write_meta(struct env *env, const struct env_meta *meta)
 {
     unsigned char bytes[META_BYTES];
     uint64_t words[4] = {0, ENV_SCHEMA, meta->incarnation, meta->epoch};
@@ -280,31 +290,42 @@ enum status env_write_meta(struct env *env, const struct env_meta *meta)
     txn_begin(&txn, env);
     struct key key = meta_key();
     txn_put(&txn, DBI_META, &key, slice_of(bytes, sizeof(bytes)));
-    TRY(txn_commit(&txn));
+    if (txn_commit(&txn) != OK) {
+        return txn.rc;
+    }
     env->is_dirty = false;
     env->synced_at_ms = clock_mono_ms();
-    return env_status_of(mdb_env_sync(env->mdb, 1));
+    return mdb_env_sync(env->mdb, 1);
 }
 
-/* OK, NOT_FOUND (a fresh environment), STALE (another schema), CORRUPT. */
-static enum status read_meta(struct env *env, struct env_meta *out)
+/* At the opening any complaint of LMDB's own (its codes are negative), and EINVAL, is about the
+ * file. */
+static bool is_damage(int rc)
+{
+    return rc < 0 || rc == EINVAL;
+}
+
+/* OK, STALE (no record, another schema or incarnation: drop it), CORRUPT. */
+static enum status read_meta(struct env *env, uint64_t want_incarnation, struct env_meta *out)
 {
     struct txn txn;
     struct slice value = {NULL, 0};
     txn_begin(&txn, env);
     struct key key = meta_key();
-    enum status st = txn_get(&txn, DBI_META, &key, &value) ? OK : NOT_FOUND;
-    if (!txn_ok(&txn)) {
-        st = env_status_of(txn.rc);
-    } else if (st == OK && value.len < 16) {
+    enum status st = OK;
+    if (!txn_get(&txn, DBI_META, &key, &value)) {
+        st = txn_ok(&txn) ? STALE : CORRUPT; /* just made; or a tree that lost its root */
+    } else if (value.len < 16 ||
+               XXH3_64bits(value.data + 8, value.len - 8) != load_u64(value.data)) {
         st = CORRUPT;
-    } else if (st == OK && XXH3_64bits(value.data + 8, value.len - 8) != load_u64(value.data)) {
-        st = CORRUPT;
-    } else if (st == OK && (load_u64(value.data + 8) != ENV_SCHEMA || value.len != META_BYTES)) {
+    } else if (load_u64(value.data + 8) != ENV_SCHEMA || value.len != META_BYTES) {
         LOG(LOG_WARN, "store", "msg=\"another schema, dropped\" env=%s found=%llu", env->name,
             (unsigned long long)load_u64(value.data + 8));
         st = STALE;
-    } else if (st == OK) {
+    } else if (want_incarnation != 0 && load_u64(value.data + 16) != want_incarnation) {
+        LOG(LOG_WARN, "store", "msg=\"belongs to another index, dropped\" env=%s", env->name);
+        st = STALE;
+    } else {
         out->incarnation = load_u64(value.data + 16);
         out->epoch = load_u64(value.data + 24);
         memcpy(out->secret, value.data + 32, ENV_SECRET_BYTES);
@@ -323,7 +344,7 @@ enum status env_recreate(struct env *env, const struct env_meta *meta)
     }
     env->is_lost = false;
     (void)unlink(env->marker_path);
-    return env_write_meta(env, meta);
+    return env_status_of(write_meta(env, meta));
 }
 
 enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,
@@ -332,35 +353,29 @@ enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incar
     if (access(env->marker_path, F_OK) == 0) {
         move_aside(env, "a crash was marked");
     }
-    int rc = open_mdb(env);
-    if (env_status_of(rc) == CORRUPT) {
-        move_aside(env, mdb_strerror(rc));
-        rc = open_mdb(env);
-    }
-    if (rc != 0) {
-        return fail_set(fail, env_status_of(rc), "store", "%s: %s", env->path, mdb_strerror(rc));
-    }
     struct env_meta found;
-    enum status st = read_meta(env, &found);
-    if (st == OK && want_incarnation != 0 && found.incarnation != want_incarnation) {
-        LOG(LOG_WARN, "store", "msg=\"belongs to another index, dropped\" env=%s", env->name);
+    int rc = open_mdb(env);
+    enum status st = rc == 0 ? read_meta(env, want_incarnation, &found) : env_status_of(rc);
+    if (rc == 0 && st == OK) {
+        /* The first write tells whether it can be written at all. */
+        found.epoch++;
+        rc = write_meta(env, &found);
+        st = env_status_of(rc);
+    }
+    if (st == CORRUPT || is_damage(rc)) {
+        env_close(env);
+        move_aside(env, rc != 0 ? mdb_strerror(rc) : "bad meta record");
         st = STALE;
     }
     if (st == OK) {
         *meta = found;
-    } else if (st == NOT_FOUND) {
-        st = env_write_meta(env, meta);
     } else if (st == STALE) {
         st = env_recreate(env, meta);
-    } else if (st == CORRUPT) {
-        env_close(env);
-        move_aside(env, "bad meta record");
-        rc = open_mdb(env);
-        st = rc == 0 ? env_write_meta(env, meta) : env_status_of(rc);
     }
     if (st != OK) {
         env_close(env);
-        return fail_set(fail, st, "store", "%s: cannot be opened", env->path);
+        return fail_set(fail, st, "store", "%s: cannot be opened: %s", env->path,
+                        rc > 0 ? strerror(rc) : status_name(st));
     }
     return OK;
 }

@@ -31,11 +31,13 @@ struct crash_slot;
 struct env {
     enum env_kind kind;
     const char *name;
-    char *path;        /* the directory */
-    char *marker_path; /* exists: move the environment aside at the next open */
+    char *path;         /* the directory */
+    char *marker_path;  /* exists: move the environment aside at the next open */
+    char *suspect_path; /* exists: the process crashed with it open, for whatever reason */
     uint64_t size_bytes;
     MDB_env *mdb; /* NULL: not usable.  Replaced by the writer only while the loop is detached. */
     MDB_dbi dbi[DBI_N];
+    size_t page_bytes;
     struct crash_slot *crash_slot;
     /* loop */
     MDB_txn *read;
@@ -70,9 +72,10 @@ enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incar
 void env_close(struct env *env);
 /* Close, delete, open empty with @meta. */
 enum status env_recreate(struct env *env, const struct env_meta *meta) MUST_USE;
-enum status env_write_meta(struct env *env, const struct env_meta *meta) MUST_USE;
 /* Leave the marker: at the next open this environment is moved aside. */
 void env_mark(const struct env *env);
+/* An orderly end: earlier crashes count no more. */
+void env_trust(const struct env *env);
 
 /* crash.c: cover the mapping of an open environment / no more. */
 void crash_cover(struct env *env);

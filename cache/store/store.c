@@ -18,6 +18,7 @@ enum {
     BACKLOG_HIGH = 8 * 1024 * 1024,
     TXN_BYTES_MAX = 32 * 1024 * 1024,
     EPOCH_SHIFT = 40, /* 2^40 ids per start, 2^24 starts */
+    EPOCH_FIRST_MAX = 0x7fffff,
     SETTLE_STEP_US = 200,
 };
 
@@ -39,19 +40,15 @@ static enum status open_envs(struct store *store, struct fail *fail)
     struct env *content = &store->env[ENV_CONTENT];
     struct env_meta fresh = {.epoch = 0};
     if (getrandom(&fresh.incarnation, sizeof(fresh.incarnation), 0) < 0 ||
+        getrandom(&fresh.epoch, sizeof(fresh.epoch), 0) < 0 ||
         getrandom(fresh.secret, sizeof(fresh.secret), 0) < 0) {
         return fail_set(fail, IO, "store", "no random numbers: %s", strerror(errno));
     }
+    fresh.epoch &= EPOCH_FIRST_MAX; /* a new index does not begin where a lost one did */
     store->meta = fresh;
     TRY(env_open(index, &store->meta, 0, fail));
     struct env_meta of_content = store->meta;
     TRY(env_open(content, &of_content, store->meta.incarnation, fail));
-    /* On disk before the first id of this start is used: no id is ever given twice. */
-    store->meta.epoch++;
-    enum status st = env_write_meta(index, &store->meta);
-    if (st != OK) {
-        return fail_set(fail, st, "store", "cannot write to %s", index->path);
-    }
     store->next_id = store->meta.epoch << EPOCH_SHIFT | 1;
     index->is_attached = true;
     content->is_attached = true;
@@ -124,6 +121,7 @@ void store_close(struct store **store_in)
     store_poll(store);
     for (int i = 0; i < ENV_N; i++) {
         store__detach(store, (enum env_kind)i);
+        env_trust(&store->env[i]);
     }
     overlay_fini(store);
     alloc_free(store->touched_contents.op);

@@ -36,6 +36,28 @@ static MDB_val val_of(const struct key *key)
     return (MDB_val){.mv_size = key->len, .mv_data = (void *)(uintptr_t)key->at};
 }
 
+/* A value of more than half a page has pages of its own, which begin with LMDB's header: number,
+ * padding, flags, count of pages.  LMDB believes that count when it frees them: a damaged one would
+ * give away pages of others, or fill all memory with a list of pages [M].  So look before anything
+ * is deleted or replaced; whoever writes has read it before. */
+static bool is_sound(struct txn *txn, const MDB_val *value)
+{
+    enum { HEAD = 16, OVERFLOW = 0x04 };
+    size_t page = txn->env->page_bytes;
+    if (value->mv_size <= page / 2) {
+        return true;
+    }
+    uint16_t flags;
+    uint32_t pages;
+    memcpy(&flags, (const char *)value->mv_data - 6, sizeof(flags));
+    memcpy(&pages, (const char *)value->mv_data - 4, sizeof(pages));
+    if ((flags & OVERFLOW) == 0 || pages != (HEAD - 1 + value->mv_size) / page + 1) {
+        txn_fail(txn, MDB_CORRUPTED);
+        return false;
+    }
+    return true;
+}
+
 bool txn_get(struct txn *txn, enum dbi dbi, const struct key *key, struct slice *value_out)
 {
     if (!txn_ok(txn)) {
@@ -49,7 +71,7 @@ bool txn_get(struct txn *txn, enum dbi dbi, const struct key *key, struct slice 
         return false;
     }
     *value_out = slice_of(v.mv_data, v.mv_size);
-    return true;
+    return is_sound(txn, &v);
 }
 
 bool txn_has(struct txn *txn, enum dbi dbi, const struct key *key)
@@ -180,7 +202,7 @@ bool prefix_walk_next(struct prefix_walk *walk, struct slice *key_out, struct sl
     }
     *key_out = slice_of(k.mv_data, k.mv_size);
     *value_out = slice_of(v.mv_data, v.mv_size);
-    return true;
+    return is_sound(walk->txn, &v);
 }
 
 void prefix_walk_del(struct prefix_walk *walk)
