@@ -217,13 +217,22 @@ static void open_literal(struct fetch_work *work, const struct fetch_item *item,
                        is_cached ? found->cached.is_literal8 : found->value->is_literal8);
 }
 
+/* Lost by our store: the octets are the same upstream.  What failed upstream (another message in its
+ * place, a literal that did not fit) is not to be continued. */
+static bool may_ask_rest(const struct literal *literal)
+{
+    const struct value *value = literal->value;
+    return value == NULL || value->state != VALUE_FAILED || value->why == FULL ||
+           value->why == IO || value->why == CORRUPT;
+}
+
 /* What was being written is not there any more: ask for the rest and go on in the same literal. */
 static enum emit ask_rest(struct fetch_work *work)
 {
     struct literal *literal = &work->literal;
     struct plan *plan = feed_plan(work->session->feed);
     struct fetch_item item = *literal->item;
-    if (work->message.is_vanished) {
+    if (work->message.is_vanished || !may_ask_rest(literal)) {
         return EMIT_ABORT;
     }
     item.has_partial = true;

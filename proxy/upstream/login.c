@@ -149,11 +149,11 @@ enum login_way login__choose(const struct upstream_settings *upstream, bool is_l
     }
     /* On loopback TLS gives nothing, and a certificate there rarely has a known issuer: used when
      * the administrator names one, or when the server insists. */
-    bool is_wanted = upstream->ca_file != NULL || capability_has(caps, CAP_LOGINDISABLED);
-    if (is_wanted) {
+    if (upstream->ca_file != NULL) {
         return is_offered ? LOGIN_STARTTLS : LOGIN_REFUSE;
     }
-    return LOGIN_PLAINTEXT;
+    return is_offered && capability_has(caps, CAP_LOGINDISABLED) ? LOGIN_STARTTLS
+                                                                 : LOGIN_PLAINTEXT;
 }
 
 /* --- after the login ---------------------------------------------------------------------------
