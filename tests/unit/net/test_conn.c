@@ -436,10 +436,13 @@ static void deadlines_fire_once_and_move(void **state)
     conn_set_deadline_ms(server->conn, 60);
     conn_set_deadline_ms(client->conn, 60);
     world_rest_ms(w, 40);
+    uint64_t moved_ms = clock_mono_ms();
     conn_set_deadline_ms(server->conn, 60);
     conn_set_deadline_ms(client->conn, 0);
     world_rest_ms(w, 35);
-    assert_string_equal(server->log, "O");
+    if (clock_mono_ms() - moved_ms < 55) { /* else the machine was away for too long to tell */
+        assert_string_equal(server->log, "O");
+    }
     WAIT(w, side_logged(server, 'M'));
     world_rest_ms(w, 80);
     assert_string_equal(server->log, "OM");
