@@ -212,17 +212,18 @@ static bool suits(const struct slot *slot, const struct request *request)
             link_load(slot->link) == 0);
 }
 
-/* A bulk link for it; *wait_out: one is on its way. */
+/* A bulk link for it; *wait_out: one is on its way.  A client may take its time with an upload, so
+ * nothing waits behind one that can be done elsewhere: a link with an upload counts for uploads. */
 static struct slot *find_bulk(const struct request *request, bool *wait_out)
 {
     struct slot *slot, *any = NULL;
-    size_t n = 0;
+    size_t n = 0, most = request->is_stream ? ACCOUNT_UPLOADS_MAX : ACCOUNT_BULK_MAX;
     *wait_out = false;
     DL_FOREACH(request->account->slots, slot) {
         if (slot->role != SLOT_BULK) {
             continue;
         }
-        n++;
+        n += (slot->streams_n > 0) == request->is_stream;
         if (suits(slot, request) && (any == NULL || slot->feed == request->to.feed)) {
             any = slot;
         }
@@ -236,12 +237,13 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
         slot__set_role(slot, SLOT_BULK, NULL);
         return slot;
     }
-    if (n < ACCOUNT_BULK_MAX && slot__has_room(request->account)) {
+    if (n < most && slot__has_room(request->account)) {
         *wait_out = slot__open(request->account, SLOT_BULK, NULL) != NULL;
         return NULL;
     }
     DL_FOREACH(request->account->slots, slot) { /* busy, but ready */
-        if (slot->role == SLOT_BULK && slot->is_ready) {
+        if (slot->role == SLOT_BULK && slot->is_ready &&
+            (request->is_stream || slot->streams_n == 0)) {
             return slot;
         }
     }
