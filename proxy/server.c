@@ -516,8 +516,8 @@ static void log_counters(const struct server *server)
     struct buf line;
     buf_init(&line, 900);
     for (int i = 0; i < STAT_N; i++) {
-        buf_printf(&line, " %s=%llu", stats_name((enum stat)i),
-                   (unsigned long long)stats_get(&server->stats, (enum stat)i));
+        buf_printf(&line, " %s=%llu", stats_name((enum stats_counter)i),
+                   (unsigned long long)stats_get(&server->stats, (enum stats_counter)i));
     }
     LOG(LOG_INFO, "server", "msg=stopped" SLICE_FMT, SLICE_ARG(buf_slice(&line)));
     buf_fini(&line);

@@ -8,19 +8,19 @@ static const char *const names[STAT_N] = {
 #undef STATS_NAME
 };
 
-void stats_add(struct stats *stats, enum stat which, uint64_t n)
+void stats_add(struct stats *stats, enum stats_counter which, uint64_t n)
 {
     if (stats != NULL) {
         (void)atomic_fetch_add_explicit(&stats->value[which], n, memory_order_relaxed);
     }
 }
 
-uint64_t stats_get(const struct stats *stats, enum stat which)
+uint64_t stats_get(const struct stats *stats, enum stats_counter which)
 {
     return atomic_load_explicit(&stats->value[which], memory_order_relaxed);
 }
 
-const char *stats_name(enum stat which)
+const char *stats_name(enum stats_counter which)
 {
     return names[which];
 }

@@ -23,7 +23,7 @@
     X(store_evicted_bytes)                                                                         \
     X(resyncs)
 
-enum stat {
+enum stats_counter {
 #define STATS_ENUM(name) STAT_##name,
     STATS(STATS_ENUM)
 #undef STATS_ENUM
@@ -34,8 +34,8 @@ struct stats {
     _Atomic uint64_t value[STAT_N];
 };
 
-void stats_add(struct stats *stats, enum stat which, uint64_t n);
-uint64_t stats_get(const struct stats *stats, enum stat which);
-const char *stats_name(enum stat which);
+void stats_add(struct stats *stats, enum stats_counter which, uint64_t n);
+uint64_t stats_get(const struct stats *stats, enum stats_counter which);
+const char *stats_name(enum stats_counter which);
 
 #endif

@@ -296,7 +296,7 @@ static struct want *find_joinable(struct plan *plan, const struct message *messa
     return whole;
 }
 
-static void count(struct plan *plan, enum stat which)
+static void count(struct plan *plan, enum stats_counter which)
 {
     if (plan->env.stats != NULL) {
         stats_add(plan->env.stats, which, 1);

@@ -434,7 +434,7 @@ static inline char *pattern(size_t n)
     return text;
 }
 
-static inline uint64_t stat_of(struct wire *wire, enum stat which)
+static inline uint64_t stat_of(struct wire *wire, enum stats_counter which)
 {
     return stats_get(&wire->stats, which);
 }
