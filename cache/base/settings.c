@@ -16,7 +16,7 @@ void settings_default_limits(struct limit_settings *limits)
         .command_bytes = 256 * 1024,
         .literal_bytes = 64 * 1024,
         .append_bytes = 0,
-        .pipelined_commands = 64,
+        .pipelined_commands = 512,
         .bad_commands = 20,
     };
 }

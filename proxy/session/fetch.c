@@ -259,19 +259,23 @@ static enum step run_fetch(struct session *session, struct job *job)
     return end(session, job);
 }
 
-static void plan_fetch(struct session *session, struct job *job)
+static bool plan_fetch(struct session *session, struct job *job)
 {
     struct fetch_work *work = job->work;
     struct store *store = session->env->store;
+    if (fetch__has_enough(session, &job->parsed.args.fetch)) {
+        return false;
+    }
     attach(session, job);
     if (objection(session, job) != NULL || !fetch__prepare(work)) {
-        return;
+        return true;
     }
     store_read_begin(store);
     lookup_begin(&work->lookup);
     fetch__ask_ahead(work);
     lookup_end(&work->lookup);
     store_read_end(store);
+    return true;
 }
 
 static void cancel_fetch(struct session *session, struct job *job)

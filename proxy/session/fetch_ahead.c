@@ -2,13 +2,48 @@
 #include "base/alloc.h"
 #include "fetch_p.h"
 
-static size_t window(const struct fetch_work *work)
+static size_t body_window(const struct session *session)
 {
-    return work->wants_bodies ? FETCH_WINDOW_BODIES : FETCH_WINDOW;
+    if (session->body_bytes_mean == 0) {
+        return FETCH_WINDOW_BODIES;
+    }
+    uint64_t n = FETCH_AHEAD_BYTES / session->body_bytes_mean;
+    n = n > FETCH_WINDOW_BODIES_MIN ? n : FETCH_WINDOW_BODIES_MIN;
+    return n < FETCH_WINDOW_BODIES_MAX ? (size_t)n : FETCH_WINDOW_BODIES_MAX;
 }
 
-static void hold(struct held *held, struct pending *pending)
+static size_t window(const struct fetch_work *work)
 {
+    return work->wants_bodies ? body_window(work->session) : FETCH_WINDOW;
+}
+
+static bool is_body(const struct fetch_item *item)
+{
+    return item->kind == FETCH_BINARY ||
+           (item->kind == FETCH_SECTION && item->section != SECTION_FIELDS &&
+            item->section != SECTION_FIELDS_NOT && item->section != SECTION_MIME);
+}
+
+bool fetch__has_enough(const struct session *session, const struct args_fetch *args)
+{
+    bool wants_bodies = false;
+    for (size_t i = 0; i < args->items.n; i++) {
+        wants_bodies = wants_bodies || is_body(&args->items.at[i]);
+    }
+    return wants_bodies && session->asked_n >= body_window(session);
+}
+
+void fetch__note_size(struct fetch_work *work, uint64_t size)
+{
+    uint64_t *mean = &work->session->body_bytes_mean;
+    if (work->wants_bodies) {
+        *mean = *mean == 0 ? size + 1 : (*mean * 7 + size) / 8 + 1;
+    }
+}
+
+static void hold(struct fetch_work *work, struct pending *pending)
+{
+    struct held *held = &work->held;
     if (held->n == held->cap) {
         size_t cap = held->cap > 0 ? held->cap * 2 : 16;
         struct pending **ring = alloc_array(cap, sizeof(struct pending *));
@@ -22,6 +57,7 @@ static void hold(struct held *held, struct pending *pending)
     }
     held->ring[(held->first + held->n) % held->cap] = pending;
     held->n++;
+    work->session->asked_n++;
 }
 
 /* The pending for what @uid lacks; NULL when nothing is. */
@@ -68,7 +104,7 @@ void fetch__ask_ahead(struct fetch_work *work)
          n++) {
         struct pending *pending = message.is_vanished ? NULL : ask(work, message.uid);
         if (pending != NULL) {
-            hold(&work->held, pending);
+            hold(work, pending);
         }
         work->asked_uid = message.uid;
     }
@@ -89,6 +125,7 @@ struct pending *fetch__take(struct fetch_work *work, uint32_t uid)
         }
         held->first = (held->first + 1) % held->cap;
         held->n--;
+        work->session->asked_n--;
         if (pending_uid(pending) == uid) {
             return pending;
         }
@@ -111,6 +148,7 @@ void fetch__release_all(struct fetch_work *work)
         }
         plan_unwait(plan, &work->waiter);
     }
+    session->asked_n -= work->held.n;
     alloc_free(work->held.ring);
     work->held = (struct held){0};
 }
@@ -138,10 +176,7 @@ bool fetch__prepare(struct fetch_work *work)
         const struct fetch_item *item = &args->items.at[i];
         work->needs_model = work->needs_model || item->kind == FETCH_FLAGS ||
                             item->kind == FETCH_MODSEQ;
-        work->wants_bodies =
-            work->wants_bodies || item->kind == FETCH_BINARY ||
-            (item->kind == FETCH_SECTION && item->section != SECTION_FIELDS &&
-             item->section != SECTION_FIELDS_NOT && item->section != SECTION_MIME);
+        work->wants_bodies = work->wants_bodies || is_body(item);
     }
     if (!work->has_lookup) {
         work->has_lookup =

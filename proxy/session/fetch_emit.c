@@ -195,6 +195,7 @@ static void add_octets(struct fetch_work *work, const struct fetch_item *item, s
 {
     uint64_t at, end;
     cut(item, base, bytes.len, &at, &end);
+    fetch__note_size(work, end - at);
     add_literal_header(work, end - at, is_literal8);
     buf_add(&work->out, slice_sub(bytes, (size_t)at, (size_t)(end - at)));
 }
@@ -213,6 +214,7 @@ static void open_literal(struct fetch_work *work, const struct fetch_item *item,
                                 .base = is_part ? base : 0,
                                 .item = item};
     cut(item, literal->base, size, &literal->at, &literal->end);
+    fetch__note_size(work, literal->end - literal->at);
     add_literal_header(work, literal->end - literal->at,
                        is_cached ? found->cached.is_literal8 : found->value->is_literal8);
 }

@@ -13,7 +13,13 @@
 
 enum {
     FETCH_WINDOW = 1024,      /* messages asked for ahead, when only small items are wanted */
-    FETCH_WINDOW_BODIES = 96, /* when bodies are */
+    /* When bodies are: as many as FETCH_AHEAD_BYTES hold by the mean of those told so far.  Fewer would
+     * leave a long link idle (20 Mbit/s and 100 ms: 250 small mails), more of large ones would keep it
+     * busy for a client that may be gone. */
+    FETCH_AHEAD_BYTES = 4 * 1024 * 1024,
+    FETCH_WINDOW_BODIES = 96, /* no mean yet */
+    FETCH_WINDOW_BODIES_MIN = 32,
+    FETCH_WINDOW_BODIES_MAX = 512,
     FETCH_SCAN_MAX = 8192,    /* messages looked at ahead in one go */
     FETCH_FLUSH = 64 * 1024,
 };
@@ -83,6 +89,10 @@ void fetch__ask_ahead(struct fetch_work *work);
 /* The pending asked ahead for @uid, taken out; those before it go. */
 struct pending *fetch__take(struct fetch_work *work, uint32_t uid);
 void fetch__release_all(struct fetch_work *work);
+/* Are bodies asked, and so many asked ahead by all of the session's FETCHes that this is enough? */
+bool fetch__has_enough(const struct session *session, const struct args_fetch *args);
+/* A body section of @size octets is being told. */
+void fetch__note_size(struct fetch_work *work, uint64_t size);
 bool fetch__prepare(struct fetch_work *work);
 
 /* --- fetch_emit.c --- */

@@ -69,6 +69,8 @@ static void queue(struct session *session, struct job *job)
     session->blocks_input = session->blocks_input || input__blocks(job);
     DL_APPEND(session->jobs, job);
     session->jobs_n++;
+    job->queued_bytes = job->arena.used_bytes;
+    session->jobs_bytes += job->queued_bytes;
 }
 
 static void take_command(struct session *session, struct unit unit)
@@ -232,7 +234,8 @@ static size_t room(struct session *session)
     if (session->input_job != NULL) {
         return SIZE_MAX;
     }
-    if (session->blocks_input || session->jobs_n >= session->settings->limits.pipelined_commands) {
+    if (session->blocks_input || session->jobs_bytes >= SESSION_JOBS_BYTES ||
+        session->jobs_n >= session->settings->limits.pipelined_commands) {
         return 0;
     }
     return SIZE_MAX;

@@ -87,6 +87,14 @@ static void free_job(struct job *job)
     alloc_free(job);
 }
 
+static void leave_queue(struct session *session, struct job *job)
+{
+    DL_DELETE(session->jobs, job);
+    session->jobs_n--;
+    session->jobs_bytes -= job->queued_bytes;
+    free_job(job);
+}
+
 static void cancel_jobs(struct session *session)
 {
     struct job *job, *next;
@@ -96,9 +104,7 @@ static void cancel_jobs(struct session *session)
         if (job->work != NULL && job->verb != NULL && job->verb->cancel != NULL) {
             job->verb->cancel(session, job);
         }
-        DL_DELETE(session->jobs, job);
-        session->jobs_n--;
-        free_job(job);
+        leave_queue(session, job);
     }
 }
 
@@ -317,11 +323,13 @@ static void plan_ahead(struct session *session)
             return;
         }
         if (!job->is_started && !job->is_planned && job != session->jobs) {
-            job->is_planned = true;
             if (job->work == NULL) {
                 job->work = alloc_zero(job->verb->work_size);
             }
-            job->verb->plan_ahead(session, job);
+            if (!job->verb->plan_ahead(session, job)) {
+                return;
+            }
+            job->is_planned = true;
         }
     }
 }
@@ -341,9 +349,7 @@ static bool run_head(struct session *session)
         if (input__blocks(job)) {
             session->blocks_input = false;
         }
-        DL_DELETE(session->jobs, job);
-        session->jobs_n--;
-        free_job(job);
+        leave_queue(session, job);
         return session->state != SESSION_CLOSING && session->state != SESSION_STARTTLS;
     case STEP_AGAIN:
         evloop_defer(session->env->loop, &session->run_task, EVLOOP_NEXT_TURN);

@@ -44,6 +44,7 @@ enum session_enabled { ENABLED_CONDSTORE = 1, ENABLED_QRESYNC = 2 };
 enum {
     JOB_ARENA_MAX = 4 * 1024 * 1024,
     SESSION_OUT_BUDGET = 256 * 1024, /* octets written by one job in one turn */
+    SESSION_JOBS_BYTES = 1024 * 1024, /* of parsed commands in the queue; then reading waits */
     SESSION_STILL_HERE_MS = 2 * 60 * 1000,
 };
 
@@ -52,8 +53,9 @@ struct verb {
     enum step (*run)(struct session *session, struct job *job);
     /* The session ends, or the mailbox goes, with the job unfinished: cancel what is under way. */
     void (*cancel)(struct session *session, struct job *job);
-    /* Advisory: the job is queued behind jobs that have this too; ask for what it will need. */
-    void (*plan_ahead)(struct session *session, struct job *job);
+    /* Advisory: the job is queued behind jobs that have this too; ask for what it will need.  False:
+     * enough is under way, ask me again later. */
+    bool (*plan_ahead)(struct session *session, struct job *job);
 };
 
 /* One command. */
@@ -65,6 +67,7 @@ struct job {
     enum status parse_status; /* not OK: answered BAD when its turn comes */
     bool is_started;
     bool is_planned;
+    size_t queued_bytes; /* of the arena, while in the queue */
     void *work;
 };
 
@@ -93,6 +96,9 @@ struct session {
 
     struct job *jobs; /* head runs */
     size_t jobs_n;
+    size_t jobs_bytes;
+    size_t asked_n;           /* messages asked for ahead by FETCHes, of all jobs */
+    uint64_t body_bytes_mean; /* of the body sections told; 0: none yet */
     /* A job that takes the client's next octets itself: APPEND's literal, the lines of
      * AUTHENTICATE, DONE of IDLE.  Set by the verb, NULL otherwise. */
     struct job *input_job;
