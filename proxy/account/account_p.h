@@ -22,6 +22,7 @@ enum {
     ACCOUNT_BULK_MAX = 2,
     ACCOUNT_UPLOADS_MAX = 4,
     ACCOUNT_UNUSED_FEEDS_MAX = 2,
+    ACCOUNT_REFUSAL_MS = 60 * 1000, /* two refusals this far apart count (design section 8) */
 };
 
 struct proof {
@@ -29,6 +30,7 @@ struct proof {
     unsigned char hash[SECRET_HASH_BYTES];
     struct secret *password;
     uint64_t proven_ms;
+    uint64_t refused_ms; /* when a link was refused with it for the first time since; 0: not */
 };
 
 /* One login being tried at the upstream; several sessions with the same secret join. */
@@ -73,7 +75,6 @@ struct account {
     struct request *sent;
     struct capabilities caps;
     const struct profile *profile; /* of the upstream, once a link is up */
-    uint64_t failed_ms;            /* last failed connect */
     struct timer *linger;
     bool is_ending;
 };
@@ -101,6 +102,10 @@ struct proof *proofs__find(struct account *account, const unsigned char hash[SEC
 void proofs__add(struct account *account, struct secret **password);
 void proofs__drop(struct account *account, struct proof *proof);
 void proofs__clear(struct account *account);
+/* The newest that was not refused a moment ago, to log a link in with; NULL: none. */
+struct proof *proofs__for_link(struct account *account);
+/* A link was refused with it.  True: it counts, the proof is gone. */
+bool proofs__refused(struct account *account, struct proof *proof);
 void verification__destroy(struct verification *verification);
 /* Does this refusal speak of the secret (design section 8)? */
 bool proofs__refusal_counts(const struct response *refusal);

@@ -101,6 +101,7 @@ static struct feed *feed_create(struct account *account, struct slice name)
     feed->mailbox = mailbox_create(0);
     buf_init(&feed->told_flags, 64 * 1024);
     buf_init(&feed->told_permanent, 64 * 1024);
+    buf_init(&feed->told_id, 1024);
     ranges_init(&feed->seen, 0);
     ranges_init(&feed->dead, 0);
     task_init(&feed->plan_task, plan_run, feed);
@@ -116,14 +117,17 @@ static void free_feed(void *ptr)
     mailbox_destroy(&feed->mailbox);
     buf_fini(&feed->told_flags);
     buf_fini(&feed->told_permanent);
+    buf_fini(&feed->told_id);
     ranges_fini(&feed->seen);
     ranges_fini(&feed->dead);
     alloc_free(feed->name);
     alloc_free(feed);
 }
 
-static void drop_cmds(struct feed *feed)
+void feed__drop_cmds(struct feed *feed)
 {
+    feed->is_probing = false;
+    feed->is_fetching_new = false;
     while (feed->cmds != NULL) {
         struct feed_cmd *cmd = feed->cmds;
         DL_DELETE(feed->cmds, cmd);
@@ -147,7 +151,7 @@ void feed__destroy(struct feed *feed)
         plan_destroy(&feed->plan);
     }
     request__feed_gone(feed);
-    drop_cmds(feed);
+    feed__drop_cmds(feed);
     if (feed->slot != NULL) {
         slot__close(feed->slot, true);
     }
@@ -197,16 +201,6 @@ static void release(struct feed *feed)
     feed__destroy(feed);
 }
 
-bool feed__release_unused(struct account *account)
-{
-    size_t n;
-    struct feed *feed = oldest_unused(account, &n);
-    if (feed != NULL) {
-        release(feed);
-    }
-    return feed != NULL;
-}
-
 static void connect_feed(struct feed *feed)
 {
     struct account *account = feed->account;
@@ -224,11 +218,15 @@ static void connect_feed(struct feed *feed)
         feed__select(feed);
         return;
     }
+    if (!slot__has_room(account)) {
+        slot__close_unused_bulk(account);
+    }
     if (slot__has_room(account)) {
         slot = slot__open(account, SLOT_FEED, feed);
     }
     if (slot == NULL) {
         feed__open_failed(feed, LIMIT, SLICE(""));
+        request__fail_waiting(&feed->waiting, LIMIT);
         feed__check_use(feed);
         return;
     }
@@ -241,21 +239,30 @@ void feed__slot_ready(struct feed *feed)
     feed__select(feed);
 }
 
-void feed__slot_lost(struct feed *feed, enum status why)
+void feed__slot_lost(struct feed *feed, enum status why, bool was_ready)
 {
-    bool was_live = feed->state == FEED_LIVE;
-    feed->slot = NULL;
-    feed->state = FEED_DOWN;
-    drop_cmds(feed);
-    feed->is_probing = false;
-    feed->is_fetching_new = false;
-    if (was_live) {
+    if (feed->state == FEED_LIVE) {
         feed->retry_ms = 0;
     }
-    feed__open_failed(feed, why == AUTH ? NETWORK : why, SLICE(""));
+    feed->slot = NULL;
+    feed->state = FEED_DOWN;
+    feed__drop_cmds(feed);
+    timer_stop(feed->timer);
+    if (!was_ready || feed->retry_ms > 0) {
+        feed__open_failed(feed, why == AUTH ? NETWORK : why, SLICE(""));
+        request__fail_waiting(&feed->waiting, NETWORK);
+    } /* else it may just have been a link gone stale */
     feed__refreshes_done(feed, NETWORK);
-    request__fail_waiting(&feed->waiting, NETWORK);
     feed__check_use(feed);
+}
+
+/* The first time at once, then after twice as long each time. */
+static void retry_later(struct feed *feed)
+{
+    timer_set_ms(feed->timer, feed->retry_ms);
+    feed->retry_ms = feed->retry_ms == 0                       ? FEED_RETRY_FIRST_MS
+                     : feed->retry_ms * 2 > FEED_RETRY_LAST_MS ? FEED_RETRY_LAST_MS
+                                                               : feed->retry_ms * 2;
 }
 
 /* Try again soon when somebody needs it, else go. */
@@ -265,12 +272,10 @@ void feed__check_use(struct feed *feed)
     if (feed->state == FEED_ENDED) {
         return;
     }
-    if (feed->state == FEED_DOWN) {
-        uint64_t wait = is_used ? feed->retry_ms : 0;
-        feed->retry_ms = feed->retry_ms == 0                   ? FEED_RETRY_FIRST_MS
-                         : feed->retry_ms * 2 > FEED_RETRY_LAST_MS ? FEED_RETRY_LAST_MS
-                                                                   : feed->retry_ms * 2;
-        timer_set_ms(feed->timer, wait);
+    if (feed->state == FEED_DOWN && !is_used) {
+        timer_set_ms(feed->timer, 0);
+    } else if (feed->state == FEED_DOWN && !timer_is_set(feed->timer)) {
+        retry_later(feed);
     } else if (feed->state == FEED_LIVE) {
         timer_set_ms(feed->timer, is_used ? FEED_TICK_MS : FEED_UNUSED_MS);
     }
@@ -526,7 +531,6 @@ void feed__live(struct feed *feed)
         mailbox_saw_modseq(feed->mailbox, feed->told_modseq);
     }
     mailbox_sync_point(feed->mailbox);
-    feed->vanished_modseq = feed->told_modseq;
     if (feed->plan == NULL) {
         make_plan(feed);
     }
@@ -534,6 +538,7 @@ void feed__live(struct feed *feed)
     opens_done(feed);
     feed__refreshes_done(feed, OK);
     request__feed_ready(feed);
+    request__dispatch_all(feed->account);
     feed__changed(feed);
     feed__persist(feed);
     feed__check_use(feed);
@@ -574,6 +579,9 @@ void feed__end_of_turn(struct feed *feed)
     if (feed->state == FEED_LIVE) {
         if (!feed__count_is_true(feed)) {
             feed__fetch_new(feed);
+        }
+        if (feed->state != FEED_LIVE) {
+            return; /* its end, or SEARCH ALL, after which it is live again */
         }
         struct refresh_request *request;
         DL_FOREACH(feed->refreshes, request) {

@@ -87,9 +87,16 @@ static void add_message(struct feed *feed, const struct news *news, uint32_t fla
  * own scans always; else only as the very next one. */
 static bool may_add(const struct feed *feed, const struct news *news)
 {
-    return news->uid > mailbox_last_uid(feed->mailbox) &&
-           (feed->is_fill || feed->is_scanning || feed->is_fetching_new ||
-            (feed->state == FEED_LIVE && news->msn == mailbox_exists(feed->mailbox) + 1));
+    if (feed->is_filling_holes && ranges_has(&feed->seen, news->uid)) {
+        return true;
+    }
+    if (news->uid <= mailbox_last_uid(feed->mailbox)) {
+        return false;
+    }
+    if (feed->state == FEED_LIVE) { /* flags of a newer one may be pushed before this one comes */
+        return !feed->lost_count && news->msn == mailbox_exists(feed->mailbox) + 1;
+    }
+    return feed->is_fill || feed->is_scanning || feed->is_fetching_new;
 }
 
 static void on_fetch(struct feed *feed, const struct response *response)
@@ -101,8 +108,8 @@ static void on_fetch(struct feed *feed, const struct response *response)
         lose_count(feed, "unreadable FETCH");
         return;
     }
-    if (news.uid == 0 && feed->state == FEED_LIVE && feed->exists >= news.msn &&
-        mailbox_at(feed->mailbox, news.msn, &old)) {
+    if (news.uid == 0 && feed->state == FEED_LIVE && !feed->lost_count &&
+        feed->exists >= news.msn && mailbox_at(feed->mailbox, news.msn, &old)) {
         news.uid = old.uid; /* a server without UID in unsolicited FETCH */
     }
     if (news.uid == 0 || (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
@@ -148,12 +155,14 @@ static void on_expunge(struct feed *feed, uint32_t msn)
         return;
     }
     feed->exists--;
+    feed->vanished_modseq = UINT64_MAX;
     if (feed->state != FEED_LIVE) {
         lose_count(feed, "EXPUNGE while synchronising");
+    } else if (feed->lost_count) {
+        return; /* whose number that was nobody knows: SEARCH ALL will tell */
     } else if (mailbox_at(feed->mailbox, msn, &entry)) {
         (void)mailbox_remove(feed->mailbox, entry.uid);
         ranges_add(&feed->dead, entry.uid, entry.uid);
-        feed->vanished_modseq = UINT64_MAX;
         feed__changed(feed);
     } /* else it was of the tail we have not asked for yet */
 }
@@ -169,10 +178,10 @@ static void on_vanished(struct feed *feed, const struct response *response)
         return;
     }
     uint32_t last = mailbox_last_uid(feed->mailbox);
+    mailbox_scan_uids(feed->mailbox, &uids, &feed->dead); /* not what a server may only claim */
     uint32_t known = mailbox_remove_set(feed->mailbox, &uids);
-    ranges_add_all(&feed->dead, &uids);
-    feed->vanished_modseq = UINT64_MAX;
     if (!is_earlier) {
+        feed->vanished_modseq = UINT64_MAX;
         /* Without EARLIER it names messages that existed: those above our last are of the tail. */
         uint64_t unknown = ranges_count(&uids) - ranges_rank(&uids, last);
         uint64_t gone = known + unknown;
@@ -199,7 +208,6 @@ void feed__remove_unseen(struct feed *feed)
     }
     (void)mailbox_remove_set(feed->mailbox, &gone);
     ranges_add_all(&feed->dead, &gone);
-    feed->vanished_modseq = UINT64_MAX;
     ranges_fini(&gone);
     if (mailbox_exists(feed->mailbox) != before) {
         feed__changed(feed);
@@ -249,7 +257,7 @@ static void on_state(struct feed *feed, const struct response *response)
     } else if (response->code == CODE_NOMODSEQ) {
         feed->has_modseq = false;
     } else if (response->code == CODE_MAILBOXID) {
-        feed->has_objectid = mailbox_set_id(feed->mailbox, response->code_args) == OK;
+        keep(&feed->told_id, response->code_args);
     }
 }
 

@@ -63,14 +63,16 @@ struct feed {
     uint64_t vanished_modseq;
     struct buf told_flags;
     struct buf told_permanent;
+    struct buf told_id; /* MAILBOXID */
     bool is_writable;
     bool has_modseq;
-    bool has_objectid;
     bool has_model;    /* UIDVALIDITY known and a first sync completed (or loaded) */
     bool is_scanning;  /* answers of a full scan collect in seen */
     bool lost_count;   /* numbers of the link could not be followed: compare with SEARCH ALL */
     bool is_fetching_new;
     bool is_fill;      /* first filling: nothing is logged */
+    bool is_filling_holes; /* messages that SEARCH ALL named and the model lacks: in seen */
+    bool has_search;   /* a SEARCH line has come */
     bool is_open_rw;
     bool is_probing;
     struct ranges seen;  /* UIDs in a full scan or SEARCH ALL */
@@ -113,7 +115,10 @@ struct refresh_request {
 /* --- feed.c --- */
 void feed__destroy(struct feed *feed);
 void feed__slot_ready(struct feed *feed);
-void feed__slot_lost(struct feed *feed, enum status why);
+/* was_ready: it was logged in; such a loss is worth one more attempt before anybody is told. */
+void feed__slot_lost(struct feed *feed, enum status why, bool was_ready);
+/* Its own commands under way are forgotten: the link is not its any more. */
+void feed__drop_cmds(struct feed *feed);
 void feed__live(struct feed *feed);
 void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
@@ -125,8 +130,6 @@ void feed__refreshes_done(struct feed *feed, enum status st);
 /* The model is as true as the round trips so far make it: whoever waited for that goes on. */
 void feed__settle(struct feed *feed);
 void feed__end_of_turn(struct feed *feed);
-/* Give up the link of a feed nobody uses; false when none. */
-bool feed__release_unused(struct account *account);
 /* --- feed_data.c: untagged responses into the model --- */
 void feed__untagged(struct feed *feed, const struct response *response);
 bool feed__count_is_true(const struct feed *feed);

@@ -138,7 +138,7 @@ void feed__persist(struct feed *feed)
 void feed__bury(struct feed *feed)
 {
     struct feed_user *user;
-    if (ranges_empty(&feed->dead) || feed->store_id == 0) {
+    if (ranges_empty(&feed->dead)) {
         return;
     }
     for (user = feed->users; user != NULL; user = user->next) {

@@ -15,7 +15,10 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "imap/emit.h"
+#include "model/uidset.h"
 #include "store/record.h"
+
+enum { HOLES_MAX = 500 /* runs of UIDs named in one command */ };
 
 typedef void feed_done_fn(struct feed *feed, enum status st, const struct response *tagged);
 
@@ -43,7 +46,12 @@ static bool cmd_untagged(void *arg, const struct response *response)
         struct ranges more;
         ranges_init(&more, 0);
         if (respdata_search(response, &more, &modseq) == OK) {
+            /* From here on EXISTS and EXPUNGE count from what the line says: they may come before
+             * the tagged OK and are not said twice. */
             ranges_add_all(&feed->seen, &more);
+            feed->exists = (uint32_t)ranges_count(&feed->seen);
+            feed->lost_count = false;
+            feed->has_search = true;
         }
         ranges_fini(&more);
         return true;
@@ -76,10 +84,20 @@ static struct feed_cmd *send_text(struct feed *feed, const char *text, feed_done
     return send(feed, &cmd, done);
 }
 
+/* Does this NO speak of the mailbox, rather than of the moment? */
+static bool is_final(enum status why, const struct response *tagged)
+{
+    return why == DENIED && tagged != NULL &&
+           (tagged->code == CODE_NONE || tagged->code == CODE_NONEXISTENT ||
+            tagged->code == CODE_NOPERM || tagged->code == CODE_TRYCREATE ||
+            tagged->code == CODE_CANNOT);
+}
+
 /* The mailbox cannot be had: its link is free for others. */
 static void give_up(struct feed *feed, enum status why, const struct response *tagged)
 {
     struct slot *slot = feed->slot;
+    bool is_gone = is_final(why, tagged);
     struct buf text;
     buf_init(&text, 4096);
     if (tagged != NULL) {
@@ -87,12 +105,14 @@ static void give_up(struct feed *feed, enum status why, const struct response *t
     }
     feed->slot = NULL;
     feed->state = FEED_DOWN;
+    feed__drop_cmds(feed);
+    timer_stop(feed->timer);
     slot__set_role(slot, SLOT_SPARE, NULL);
     feed__open_failed(feed, why, buf_slice(&text));
     feed__refreshes_done(feed, NETWORK);
     request__fail_waiting(&feed->waiting, NETWORK);
     buf_fini(&text);
-    if (feed->users != NULL && why == DENIED) {
+    if (feed->users != NULL && is_gone) {
         feed__end(feed, "[UNAVAILABLE] The mailbox can no longer be opened");
         return;
     }
@@ -103,6 +123,8 @@ static void give_up(struct feed *feed, enum status why, const struct response *t
 /* --- SEARCH ALL: the last word on what there is ------------------------------------------------- */
 
 static void after_scan(struct feed *feed);
+static void fetch_all(struct feed *feed);
+static void fetch_holes(struct feed *feed);
 
 static void search_done(struct feed *feed, enum status st, const struct response *tagged)
 {
@@ -110,16 +132,32 @@ static void search_done(struct feed *feed, enum status st, const struct response
         give_up(feed, st, tagged);
         return;
     }
-    feed->lost_count = false;
-    feed->exists = (uint32_t)ranges_count(&feed->seen);
+    if (!feed->has_search && feed->exists > 0) {
+        after_scan(feed); /* it has told nothing */
+        return;
+    }
+    struct ranges present;
+    ranges_init(&present, 0);
     feed__remove_unseen(feed);
-    ranges_reset(&feed->seen);
-    after_scan(feed);
+    mailbox_scan_uids(feed->mailbox, NULL, &present);
+    ranges_subtract(&feed->seen, &present);
+    ranges_fini(&present);
+    if (ranges_empty(&feed->seen)) {
+        after_scan(feed);
+    } else if (feed->seen.n > HOLES_MAX) {
+        fetch_all(feed);
+    } else {
+        fetch_holes(feed);
+    }
 }
 
 static void search_all(struct feed *feed)
 {
     ranges_reset(&feed->seen);
+    feed->has_search = false;
+    if (feed->state == FEED_LIVE) {
+        feed->vanished_modseq = UINT64_MAX; /* when what may be missing went is not known */
+    }
     feed->state = FEED_SYNCING;
     send_text(feed, "UID SEARCH ALL", search_done)->wants_search = true;
 }
@@ -134,10 +172,10 @@ static void fetch_done(struct feed *feed, enum status st, const struct response 
     }
     if (feed->is_scanning) {
         feed->is_scanning = false;
-        feed->lost_count = false;
         feed__remove_unseen(feed);
-        ranges_reset(&feed->seen);
     }
+    ranges_reset(&feed->seen);
+    feed->is_filling_holes = false;
     feed->is_fill = false;
     after_scan(feed);
 }
@@ -154,8 +192,20 @@ static void fetch_all(struct feed *feed)
     outcmd_str(&cmd, "UID FETCH 1:*");
     outcmd_str(&cmd, flag_items(feed));
     feed->is_scanning = true;
+    feed->lost_count = false; /* unless an EXPUNGE comes in between */
     feed->is_fill = mailbox_exists(feed->mailbox) == 0 && feed->users == NULL;
     ranges_reset(&feed->seen);
+    (void)send(feed, &cmd, fetch_done);
+}
+
+static void fetch_holes(struct feed *feed)
+{
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "UID FETCH ");
+    outcmd_ranges(&cmd, &feed->seen);
+    outcmd_str(&cmd, flag_items(feed));
+    feed->is_filling_holes = true;
     (void)send(feed, &cmd, fetch_done);
 }
 
@@ -357,7 +407,10 @@ static bool is_unchanged(const struct feed *feed)
 /* UIDNEXT fell, or the id of the mailbox is another: not what was kept. */
 static bool is_other_mailbox(const struct feed *feed)
 {
-    return feed->told_uidnext != 0 && feed->told_uidnext < mailbox_uidnext(feed->mailbox);
+    struct slice kept_id = mailbox_id(feed->mailbox);
+    return (feed->told_uidnext != 0 && feed->told_uidnext < mailbox_uidnext(feed->mailbox)) ||
+           (kept_id.len > 0 && feed->told_id.len > 0 &&
+            !slice_eq(kept_id, buf_slice(&feed->told_id)));
 }
 
 /* The model that goes with this UIDVALIDITY; true: a kept one that is yet to be checked. */
@@ -378,6 +431,10 @@ static void after_select(struct feed *feed)
     if (mailbox_set_flag_lists(feed->mailbox, buf_slice(&feed->told_flags),
                                buf_slice(&feed->told_permanent)) != OK) {
         LOG(LOG_WARN, "feed", "msg=\"flag lists too long\" account=%s", feed->account->name);
+    }
+    if (feed->told_id.len > 0 &&
+        mailbox_set_id(feed->mailbox, buf_slice(&feed->told_id)) != OK) {
+        LOG(LOG_WARN, "feed", "msg=\"MAILBOXID too long\" account=%s", feed->account->name);
     }
     if (feed->exists == 0 && !feed->lost_count) {
         ranges_reset(&feed->seen);
@@ -401,21 +458,28 @@ static void select_done(struct feed *feed, enum status st, const struct response
         return;
     }
     feed->is_writable = tagged->code != CODE_READ_ONLY;
+    feed->has_modseq = feed->told_modseq > 0;
+    feed->vanished_modseq = feed->told_modseq;
     if (feed->told_uidvalidity == 0) {
         feed->told_uidvalidity = 1; /* T5: some servers have none; nothing can be told apart */
     }
-    if (feed->has_model && feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox)) {
+    if (feed->has_model && (feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox) ||
+                            is_other_mailbox(feed))) {
         if (feed->users != NULL) {
             feed__end(feed, "[UNAVAILABLE] UIDVALIDITY changed");
             return;
         }
         feed->has_model = false;
+        request__forget_selection(feed);
         if (feed->plan != NULL) {
             plan_destroy(&feed->plan);
         }
     }
     bool was_live = feed->has_model;
-    if (was_live || !adopt_uidvalidity(feed) || !check_identity(feed)) {
+    bool is_kept = !was_live && adopt_uidvalidity(feed);
+    if (feed->store_id == 0) {
+        give_up(feed, LIMIT, NULL); /* without an id of its own nothing could be told apart */
+    } else if (!is_kept || !check_identity(feed)) {
         after_select(feed);
     }
 }
@@ -427,15 +491,17 @@ void feed__select(struct feed *feed)
     feed->exists = 0;
     feed->told_uidvalidity = 0;
     feed->told_uidnext = 0;
-    feed->told_modseq = 0;
-    feed->has_modseq = false;
+    feed->told_modseq = 0; /* has_modseq stays what it was until the answer is here */
     feed->is_scanning = false;
+    feed->is_fill = false;
+    feed->is_filling_holes = false;
     feed->is_fetching_new = false;
     feed->lost_count = false;
     feed->is_probing = false;
     feed->syncs_failed = 0;
     buf_reset(&feed->told_flags);
     buf_reset(&feed->told_permanent);
+    buf_reset(&feed->told_id);
     struct refresh_request *request;
     DL_FOREACH(feed->refreshes, request) {
         request->is_asked = true;

@@ -28,6 +28,7 @@ struct slot {
 struct examine {
     struct examine *next, *prev;
     struct slot *slot;
+    struct feed *feed; /* NULL: of no interest any more */
     struct upcmd *upcmd;
     uint32_t epoch;
 };
@@ -35,10 +36,12 @@ struct examine {
 struct request {
     struct request *next, *prev; /* in a waiting list, or in account->sent */
     struct account *account;
+    struct evloop *loop;
     struct destination to;
     uint64_t stream_bytes;
     bool is_stream;
     bool is_waiting;
+    bool waits_for_feed; /* in the feed's waiting list, not the account's */
     bool is_paused;
     struct outcmd cmd;
     const struct upcmd_ops *ops;
@@ -53,9 +56,13 @@ struct request {
 /* --- slots.c --- */
 struct slot *slot__open(struct account *account, enum slot_role role, struct feed *feed);
 struct slot *slot__adopt(struct account *account, struct link **link);
+/* Logged in and not about to be lost. */
+bool slot__is_ready(const struct slot *slot);
 /* A ready spare slot, or NULL. */
 struct slot *slot__spare(struct account *account);
 bool slot__has_room(const struct account *account);
+/* Make room: a bulk link with nothing under way goes. */
+void slot__close_unused_bulk(struct account *account);
 void slot__set_role(struct slot *slot, enum slot_role role, struct feed *feed);
 void slot__close(struct slot *slot, bool polite);
 /* Its work is done: spare links and unused bulk links close after a while. */
@@ -67,6 +74,8 @@ void request__send(struct request *request, struct slot *slot);
 void request__feed_ready(struct feed *feed);
 /* The slot's link is given up: what is under way on it fails. */
 void request__leave_slot(struct slot *slot);
+/* What bulk links have EXAMINEd under the feed's name is not what it is now. */
+void request__forget_selection(struct feed *feed);
 /* The feed goes: its requests fail, bulk links forget it. */
 void request__feed_gone(struct feed *feed);
 

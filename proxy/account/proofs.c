@@ -62,6 +62,7 @@ void proofs__add(struct account *account, struct secret **password)
         *password = NULL;
     }
     proof->proven_ms = evloop_now_ms(account__loop(account));
+    proof->refused_ms = 0;
     DL_PREPEND(account->proofs, proof);
     int n;
     struct proof *each;
@@ -69,6 +70,32 @@ void proofs__add(struct account *account, struct secret **password)
     if (n > ACCOUNT_PROOFS_MAX) {
         proofs__drop(account, account->proofs->prev); /* utlist: the head's prev is the oldest */
     }
+}
+
+struct proof *proofs__for_link(struct account *account)
+{
+    uint64_t now = evloop_now_ms(account__loop(account));
+    struct proof *proof;
+    DL_FOREACH(account->proofs, proof) {
+        if (proof->refused_ms == 0 || now - proof->refused_ms >= ACCOUNT_REFUSAL_MS) {
+            return proof;
+        }
+    }
+    return NULL;
+}
+
+bool proofs__refused(struct account *account, struct proof *proof)
+{
+    uint64_t now = evloop_now_ms(account__loop(account));
+    if (proof->refused_ms == 0) {
+        proof->refused_ms = now;
+        return false;
+    }
+    if (now - proof->refused_ms < ACCOUNT_REFUSAL_MS) {
+        return false;
+    }
+    proofs__drop(account, proof);
+    return true;
 }
 
 bool proofs__refusal_counts(const struct response *refusal)

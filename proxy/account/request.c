@@ -17,7 +17,7 @@ enum { UTILITY_LOAD_MAX = 16 };
 
 static void forget(struct request *request)
 {
-    evloop_cancel(account__loop(request->account), &request->task);
+    evloop_cancel(request->loop, &request->task);
     outcmd_fini(&request->cmd);
     alloc_free(request);
 }
@@ -42,7 +42,7 @@ static void finish_failed(void *arg)
 static void fail_later(struct request *request, enum status why)
 {
     request->failed = why;
-    evloop_defer(account__loop(request->account), &request->task, EVLOOP_SOON);
+    evloop_defer(request->loop, &request->task, EVLOOP_SOON);
 }
 
 void request__fail_waiting(struct request **list, enum status why)
@@ -57,7 +57,7 @@ void request__fail_waiting(struct request **list, enum status why)
 
 static struct request **waiting_list(struct request *request)
 {
-    return request->to.route == ROUTE_FEED ? &request->to.feed->waiting : &request->account->waiting;
+    return request->waits_for_feed ? &request->to.feed->waiting : &request->account->waiting;
 }
 
 static void wait_for_link(struct request *request)
@@ -65,6 +65,12 @@ static void wait_for_link(struct request *request)
     struct request **list = waiting_list(request);
     request->is_waiting = true;
     DL_APPEND(*list, request);
+}
+
+static void wait_for_feed(struct request *request)
+{
+    request->waits_for_feed = true;
+    wait_for_link(request);
 }
 
 /* --- on the link ------------------------------------------------------------------------------ */
@@ -199,6 +205,7 @@ static void examine(struct slot *slot, struct feed *feed)
     /* What the feed has been told of by now, an EXAMINE sent now will see. */
     slot->known_uidnext = mailbox_uidnext(feed->mailbox);
     examine->slot = slot;
+    examine->feed = feed;
     examine->epoch = slot->epoch;
     DL_APPEND(slot->examines, examine);
     examine->upcmd = link_send(slot->link, &cmd, 0, 0, &examine_ops, examine);
@@ -207,7 +214,7 @@ static void examine(struct slot *slot, struct feed *feed)
 
 static bool suits(const struct slot *slot, const struct request *request)
 {
-    return slot->role == SLOT_BULK && slot->is_ready && slot->streams_n == 0 &&
+    return slot->role == SLOT_BULK && slot__is_ready(slot) && slot->streams_n == 0 &&
            (request->to.feed == NULL || slot->feed == NULL || slot->feed == request->to.feed ||
             link_load(slot->link) == 0);
 }
@@ -242,12 +249,49 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
         return NULL;
     }
     DL_FOREACH(request->account->slots, slot) { /* busy, but ready */
-        if (slot->role == SLOT_BULK && slot->is_ready &&
+        if (slot->role == SLOT_BULK && slot__is_ready(slot) &&
             (request->is_stream || slot->streams_n == 0)) {
             return slot;
         }
     }
     return NULL;
+}
+
+/* Any link that is up, the least burdened by uploads. */
+static struct slot *any_ready(struct account *account)
+{
+    struct slot *slot, *best = NULL;
+    DL_FOREACH(account->slots, slot) {
+        if (slot__is_ready(slot) && (best == NULL || slot->streams_n < best->streams_n)) {
+            best = slot;
+        }
+    }
+    return best;
+}
+
+/* One that is being made will be up soon, or say why not. */
+static bool is_connecting(const struct account *account)
+{
+    const struct slot *slot;
+    DL_FOREACH(account->slots, slot) {
+        if (!slot->is_ready) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void dispatch_feed(struct request *request)
+{
+    struct feed *feed = request->to.feed;
+    if (feed->state == FEED_LIVE && slot__is_ready(feed->slot)) {
+        request__send(request, feed->slot);
+    } else if (feed->state == FEED_LIVE || feed->state == FEED_WAITING || feed->state == FEED_SYNCING ||
+               (feed->state == FEED_DOWN && feed->retry_ms <= FEED_RETRY_FIRST_MS)) {
+        wait_for_feed(request); /* lost just now: the first attempt is about to begin */
+    } else {
+        fail_later(request, NETWORK);
+    }
 }
 
 static void dispatch_bulk(struct request *request)
@@ -263,16 +307,13 @@ static void dispatch_bulk(struct request *request)
         request__send(request, slot);
     } else if (wait) {
         wait_for_link(request);
-    } else if (feed != NULL && feed->state == FEED_LIVE) {
-        request__send(request, feed->slot);
+    } else if (feed != NULL) {
+        dispatch_feed(request);
+    } else if ((slot = any_ready(request->account)) != NULL) {
+        request__send(request, slot);
+    } else if (is_connecting(request->account)) {
+        wait_for_link(request);
     } else {
-        struct slot *ready;
-        DL_FOREACH(request->account->slots, ready) {
-            if (ready->is_ready && feed == NULL) {
-                request__send(request, ready);
-                return;
-            }
-        }
         fail_later(request, NETWORK);
     }
 }
@@ -284,13 +325,13 @@ static void dispatch_bulk(struct request *request)
 static struct slot *utility_slot(struct account *account)
 {
     struct slot *slot = account->utility;
-    if (slot != NULL && slot->is_ready && slot->streams_n == 0 &&
+    if (slot != NULL && slot__is_ready(slot) && slot->streams_n == 0 &&
         link_load(slot->link) < UTILITY_LOAD_MAX) {
         return slot;
     }
     struct slot *best = slot__spare(account);
     DL_FOREACH(account->slots, slot) {
-        if (best == NULL && slot->is_ready && slot->streams_n == 0) {
+        if (best == NULL && slot__is_ready(slot) && slot->streams_n == 0) {
             best = slot;
         }
     }
@@ -301,28 +342,18 @@ static void dispatch_any(struct request *request)
 {
     struct account *account = request->account;
     struct slot *slot, *best = utility_slot(account);
+    bool has_room = slot__has_room(account);
     bool connecting = false;
     DL_FOREACH(account->slots, slot) {
-        connecting = connecting || (!slot->is_ready && slot->role != SLOT_FEED);
+        connecting = connecting || (!slot->is_ready && (slot->role != SLOT_FEED || !has_room));
     }
     if (best != NULL) {
         account->utility = best;
         request__send(request, best);
-    } else if (connecting || slot__open(account, SLOT_SPARE, NULL) != NULL) {
+    } else if (connecting || (has_room && slot__open(account, SLOT_SPARE, NULL) != NULL)) {
         wait_for_link(request);
-    } else {
-        fail_later(request, NETWORK);
-    }
-}
-
-static void dispatch_feed(struct request *request)
-{
-    struct feed *feed = request->to.feed;
-    if (feed->state == FEED_LIVE) {
-        request__send(request, feed->slot);
-    } else if (feed->state == FEED_WAITING || feed->state == FEED_SYNCING ||
-               (feed->state == FEED_DOWN && feed->retry_ms <= FEED_RETRY_FIRST_MS)) {
-        wait_for_link(request); /* DOWN: lost just now, the first attempt is about to begin */
+    } else if ((best = any_ready(account)) != NULL) {
+        request__send(request, best); /* behind an upload, but sent */
     } else {
         fail_later(request, NETWORK);
     }
@@ -330,6 +361,7 @@ static void dispatch_feed(struct request *request)
 
 static void dispatch(struct request *request)
 {
+    request->waits_for_feed = false;
     switch (request->to.route) {
     case ROUTE_ANY:
         dispatch_any(request);
@@ -367,11 +399,25 @@ void request__feed_ready(struct feed *feed)
     }
 }
 
+void request__forget_selection(struct feed *feed)
+{
+    struct slot *slot;
+    struct examine *examine;
+    DL_FOREACH(feed->account->slots, slot) {
+        if (slot->role == SLOT_BULK && slot->feed == feed) {
+            slot->feed = NULL;
+            slot->known_uidnext = 0;
+        }
+        DL_FOREACH(slot->examines, examine) {
+            examine->feed = examine->feed == feed ? NULL : examine->feed;
+        }
+    }
+}
+
 void request__feed_gone(struct feed *feed)
 {
     struct account *account = feed->account;
     struct request *request, *next;
-    struct slot *slot;
     request__fail_waiting(&feed->waiting, CANCELED);
     DL_FOREACH_SAFE(account->waiting, request, next) {
         if (request->to.feed == feed) {
@@ -386,12 +432,7 @@ void request__feed_gone(struct feed *feed)
             request->to.feed = NULL;
         }
     }
-    DL_FOREACH(account->slots, slot) {
-        if (slot->role == SLOT_BULK && slot->feed == feed) {
-            slot->feed = NULL;
-            slot->known_uidnext = 0;
-        }
-    }
+    request__forget_selection(feed);
 }
 
 static struct request *new_request(struct account *account, struct outcmd *cmd,
@@ -399,6 +440,7 @@ static struct request *new_request(struct account *account, struct outcmd *cmd,
 {
     struct request *request = alloc_zero(sizeof(*request));
     request->account = account;
+    request->loop = account__loop(account);
     request->cmd = *cmd;
     outcmd_init(cmd);
     request->ops = ops;
@@ -452,6 +494,9 @@ void account_request_cancel(struct request **request)
         struct upcmd *upcmd = gone->upcmd;
         leave_slot(gone);
         upcmd_detach(upcmd);
+        if (gone->slot->link != NULL) {
+            slot__rest(gone->slot);
+        }
     }
     forget(gone);
 }

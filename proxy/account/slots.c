@@ -34,7 +34,10 @@ static void on_ready(void *owner, struct link *link)
     forget_login(slot);
     account->caps = *link_capabilities(link);
     account->profile = link_profile(link);
-    account->failed_ms = 0;
+    struct proof *proof = proofs__find(account, slot->hash);
+    if (proof != NULL) {
+        proof->refused_ms = 0;
+    }
     if (slot->role == SLOT_FEED) {
         feed__slot_ready(slot->feed);
     } else {
@@ -43,19 +46,24 @@ static void on_ready(void *owner, struct link *link)
     request__dispatch_all(account);
 }
 
+/* Servers do one EXAMINE after the other: what they say of a mailbox is of the oldest one that is
+ * not answered yet, and that need not be the one sent last. */
 static void examine_untagged(struct slot *slot, const struct response *response)
 {
+    const struct examine *oldest = slot->examines;
+    struct feed *feed = oldest != NULL ? oldest->feed : slot->feed;
+    uint32_t epoch = oldest != NULL ? oldest->epoch : slot->epoch;
     uint64_t number;
-    if (slot->feed == NULL || response->kind != RESPONSE_STATE ||
+    if (feed == NULL || response->kind != RESPONSE_STATE ||
         !respdata_code_number(response, &number)) {
         return;
     }
-    struct mailbox *mailbox = slot->feed->mailbox;
-    if (response->code == CODE_UIDNEXT && number > slot->known_uidnext && number <= UINT32_MAX) {
+    if (response->code == CODE_UIDNEXT && epoch == slot->epoch &&
+        number > slot->known_uidnext && number <= UINT32_MAX) {
         slot->known_uidnext = (uint32_t)number;
     }
-    if (response->code == CODE_UIDVALIDITY && number != mailbox_uidvalidity(mailbox)) {
-        slot->bad_epoch = slot->epoch; /* nothing of this selection may be believed */
+    if (response->code == CODE_UIDVALIDITY && number != mailbox_uidvalidity(feed->mailbox)) {
+        slot->bad_epoch = epoch; /* nothing of this selection may be believed */
     }
 }
 
@@ -78,8 +86,7 @@ static void login_refused(struct slot *slot, const struct response *refusal)
         return;
     }
     LOG(LOG_WARN, "account", "msg=\"a proven login is refused now\" account=%s", account->name);
-    proofs__drop(account, proof);
-    if (account->proofs != NULL) {
+    if (!proofs__refused(account, proof) || account->proofs != NULL) {
         return;
     }
     struct account_user *user, *next;
@@ -105,13 +112,10 @@ static void on_closed(void *owner, struct link *link, enum status why,
         login_refused(slot, refusal);
     }
     unlink_slot(slot);
-    if (!was_ready) {
-        account->failed_ms = evloop_now_ms(account__loop(account));
-    }
     if (feed != NULL) {
-        feed__slot_lost(feed, why);
+        feed__slot_lost(feed, why, was_ready);
     }
-    if (!was_ready && feed == NULL) {
+    if (!was_ready && feed == NULL && (why != AUTH || proofs__for_link(account) == NULL)) {
         request__fail_waiting(&account->waiting, why == AUTH ? NETWORK : why);
     } else {
         request__dispatch_all(account);
@@ -130,8 +134,13 @@ static const struct link_ops slot_ops = {
 static void idle_over(void *arg)
 {
     struct slot *slot = arg;
-    if (slot->role != SLOT_FEED && slot->is_ready && link_load(slot->link) == 0) {
+    if (slot->role == SLOT_FEED || !slot->is_ready) {
+        return;
+    }
+    if (link_load(slot->link) == 0) {
         slot__close(slot, true);
+    } else {
+        slot__rest(slot); /* something nobody waits for any more is still being answered */
     }
 }
 
@@ -149,13 +158,14 @@ static struct slot *new_slot(struct account *account, enum slot_role role)
 struct slot *slot__open(struct account *account, enum slot_role role, struct feed *feed)
 {
     struct accounts *accounts = account->accounts;
-    if (account->proofs == NULL || account->is_ending) {
+    struct proof *proof = proofs__for_link(account);
+    if (proof == NULL || account->is_ending) {
         return NULL;
     }
     struct slot *slot = new_slot(account, role);
     slot->feed = feed;
-    slot->password = secret_create(secret_bytes(account->proofs->password));
-    memcpy(slot->hash, account->proofs->hash, sizeof(slot->hash));
+    slot->password = secret_create(secret_bytes(proof->password));
+    memcpy(slot->hash, proof->hash, sizeof(slot->hash));
     const struct link_env env = {
         .loop = accounts->env.loop,
         .resolver = accounts->env.resolver,
@@ -185,11 +195,27 @@ struct slot *slot__adopt(struct account *account, struct link **link)
     return slot;
 }
 
+bool slot__is_ready(const struct slot *slot)
+{
+    return slot->is_ready && slot->link != NULL && link_is_ready(slot->link);
+}
+
+void slot__close_unused_bulk(struct account *account)
+{
+    struct slot *slot;
+    DL_FOREACH(account->slots, slot) {
+        if (slot->role == SLOT_BULK && slot__is_ready(slot) && link_load(slot->link) == 0) {
+            slot__close(slot, true);
+            return;
+        }
+    }
+}
+
 struct slot *slot__spare(struct account *account)
 {
     struct slot *slot;
     DL_FOREACH(account->slots, slot) {
-        if (slot->role == SLOT_SPARE && slot->is_ready) {
+        if (slot->role == SLOT_SPARE && slot__is_ready(slot)) {
             return slot;
         }
     }
