@@ -129,8 +129,11 @@ static bool next_message(struct fetch_work *work)
     while (view_iter_next(&work->iter, &work->message)) {
         if (is_wanted(work, &work->message)) {
             work->has_message = true;
-            work->pending = fetch__take(work, work->message.uid);
-            lookup_to(&work->lookup, work->message.uid);
+            work->message_version = mailbox_version(feed_mailbox(work->session->feed));
+            if (work->wants_values) {
+                work->pending = fetch__take(work, work->message.uid);
+                lookup_to(&work->lookup, work->message.uid);
+            }
             return true;
         }
     }

@@ -89,7 +89,7 @@ void fetch__ask_ahead(struct fetch_work *work)
     struct view_iter iter;
     struct view_message message;
     struct ranges rest;
-    if (from == UINT32_MAX || work->held.n > window(work) / 2) {
+    if (from == UINT32_MAX || !work->wants_values || work->held.n > window(work) / 2) {
         return;
     }
     ranges_init(&rest, 0);
@@ -177,6 +177,8 @@ bool fetch__prepare(struct fetch_work *work)
         work->needs_model = work->needs_model || item->kind == FETCH_FLAGS ||
                             item->kind == FETCH_MODSEQ;
         work->wants_bodies = work->wants_bodies || is_body(item);
+        work->wants_values =
+            work->wants_values || (fetch_kind_traits(item->kind) & FETCH_IS_MODEL) == 0;
     }
     if (!work->has_lookup) {
         work->has_lookup =

@@ -429,7 +429,12 @@ static enum emit write_items(struct fetch_work *work)
 static void look_again(struct fetch_work *work)
 {
     struct mailbox_entry entry;
-    if (mailbox_get(feed_mailbox(work->session->feed), work->message.uid, &entry)) {
+    struct mailbox *mailbox = feed_mailbox(work->session->feed);
+    if (work->message_version == mailbox_version(mailbox)) {
+        return;
+    }
+    work->message_version = mailbox_version(mailbox);
+    if (mailbox_get(mailbox, work->message.uid, &entry)) {
         work->message.flags = entry.flags;
         work->message.modseq = entry.modseq;
     } else {
@@ -437,28 +442,17 @@ static void look_again(struct fetch_work *work)
     }
 }
 
-static bool has_values(const struct fetch_work *work)
-{
-    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
-    for (size_t i = 0; i < items->n; i++) {
-        if (!is_model(&items->at[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum emit fetch__emit(struct fetch_work *work)
 {
     bool is_absent = false;
     if (!work->in_line) {
-        enum emit result = has_values(work) ? check_items(work, &is_absent) : EMIT_DONE;
+        enum emit result = work->wants_values ? check_items(work, &is_absent) : EMIT_DONE;
         if (result != EMIT_DONE) {
             return result;
         }
         look_again(work);
         /* T20: of a message that is gone, only what needs no model, and only whole. */
-        if (work->message.is_vanished && (is_absent || work->needs_model || !has_values(work))) {
+        if (work->message.is_vanished && (is_absent || work->needs_model || !work->wants_values)) {
             work->is_incomplete = true;
             return EMIT_DONE;
         }

@@ -47,6 +47,7 @@ struct fetch_work {
     bool is_started, is_resolved, is_over;
     bool needs_model;  /* FLAGS or MODSEQ are asked */
     bool wants_bodies;
+    bool wants_values; /* something that the model does not know */
     struct ranges uids;
     struct view_iter iter;
     struct lookup lookup;
@@ -59,6 +60,7 @@ struct fetch_work {
     uint32_t asked_uid; /* everything up to here has been looked at ahead */
 
     struct view_message message; /* the one being written */
+    uint64_t message_version;    /* of the mailbox, when that was true */
     bool has_message;
     bool in_line;
     bool has_items; /* something stands in the line */
