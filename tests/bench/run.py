@@ -112,6 +112,7 @@ class Bench:
         wall = [median([v[0] for v in out[side]]) for side in 'ab']
         cpu = [median([v[1] for v in out[side]]) for side in 'ab']
         octets = [out[side][0][2] for side in 'ab']
+        assert abs(octets[0] - octets[1]) < octets[0] / 50, 'not the same answers: %s' % octets
         if 'BODY' in name:
             rates = ['%7.0f MB/s' % (o / w / 1e6) for o, w in zip(octets, wall)]
         else:
