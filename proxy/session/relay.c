@@ -34,6 +34,7 @@ static bool on_untagged(void *arg, const struct response *response)
             session_write(session, SLICE(" "));
             session_write(session, response->data.text);
             session_write(session, SLICE("\r\n"));
+            write->has_told = true;
             return true;
         }
     }
@@ -267,18 +268,11 @@ static void names_changed(struct account *account, const struct command *parsed)
     }
 }
 
-static enum step start_relay(struct session *session, struct job *job)
+static enum step send_relay(struct session *session, struct job *job)
 {
     struct write *write = job->work;
     const struct command *parsed = &job->parsed;
     struct outcmd cmd;
-    if (!is_offered(session, parsed->info->id)) {
-        job_finish_str(session, job, "BAD Unknown command");
-        return STEP_DONE;
-    }
-    write->session = session;
-    write->job = job;
-    names_leave(session, parsed);
     outcmd_init(&cmd);
     outcmd_str(&cmd, parsed->info->name);
     if (parsed->info->id != CMD_NAMESPACE) {
@@ -290,8 +284,22 @@ static enum step start_relay(struct session *session, struct job *job)
         job_finish_str(session, job, "BAD Invalid argument");
         return STEP_DONE;
     }
+    write_fini(write);
     write_send(write, ROUTE_ANY, NULL, &cmd, &relay_ops);
     return STEP_WAIT;
+}
+
+static enum step start_relay(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    if (!is_offered(session, job->parsed.info->id)) {
+        job_finish_str(session, job, "BAD Unknown command");
+        return STEP_DONE;
+    }
+    write->session = session;
+    write->job = job;
+    names_leave(session, &job->parsed);
+    return send_relay(session, job);
 }
 
 static enum step run_relay(struct session *session, struct job *job)
@@ -304,9 +312,13 @@ static enum step run_relay(struct session *session, struct job *job)
     if (!write->is_done) {
         return STEP_WAIT;
     }
-    if ((info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
-        info->id != CMD_UNSUBSCRIBE && write_is_lost(write)) {
+    bool once = (info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
+                info->id != CMD_UNSUBSCRIBE;
+    if (once && write_is_lost(write)) {
         return STEP_CLOSE;
+    }
+    if (!once && write_may_repeat(write)) {
+        return send_relay(session, job);
     }
     if (write->status == OK) {
         names_changed(session->account, &job->parsed);

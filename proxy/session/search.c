@@ -11,6 +11,8 @@ struct search_work {
     bool is_prepared;
     bool is_refreshed;
     bool is_done;
+    bool is_lost;      /* its link died before the tagged reply */
+    bool was_repeated; /* once */
     enum status status;
     struct search_sets sets;
     struct ranges found; /* UIDs */
@@ -88,9 +90,9 @@ static bool on_untagged(void *arg, const struct response *response)
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct search_work *work = arg;
-    (void)was_sent;
     work->request = NULL;
     work->is_done = true;
+    work->is_lost = tagged == NULL && was_sent && st != CANCELED;
     work->status = st;
     if (st != OK && tagged != NULL) {
         emit_relayed(&work->answer, tagged);
@@ -292,6 +294,14 @@ static enum step run_search(struct session *session, struct job *job)
     }
     if (is_local(&job->parsed.args.search)) {
         return run_local(session, job);
+    }
+    if (work->is_lost && !work->was_repeated) {
+        work->was_repeated = true;
+        work->is_done = work->is_lost = false;
+        ranges_reset(&work->found);
+        if (search_upstream(session, job) != OK) {
+            return finish(session, job, "BAD Invalid search"); /* it went once */
+        }
     }
     if (!work->is_done) {
         return STEP_WAIT;

@@ -7,6 +7,8 @@ struct sort_work {
     struct job *job;
     struct request *request;
     bool is_done;
+    bool is_lost;      /* its link died before the tagged reply */
+    bool was_repeated; /* once */
     enum status status;
     struct search_sets sets;
     struct buf lines;  /* the answer, without "* SORT" */
@@ -65,9 +67,9 @@ static bool on_untagged(void *arg, const struct response *response)
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct sort_work *work = arg;
-    (void)was_sent;
     work->request = NULL;
     work->is_done = true;
+    work->is_lost = tagged == NULL && was_sent && st != CANCELED;
     work->status = st;
     if (st != OK && tagged != NULL) {
         emit_relayed(&work->answer, tagged);
@@ -110,32 +112,42 @@ static void fini_sort(struct sort_work *work)
     buf_fini(&work->answer);
 }
 
-static enum step start_sort(struct session *session, struct job *job)
+static enum status send_sort(struct session *session, struct job *job)
 {
     struct sort_work *work = job->work;
     struct outcmd cmd;
+    outcmd_init(&cmd);
+    write_program(job, &cmd);
+    enum status st = search_write_criteria(&job->parsed.args.search, &work->sets, false, &cmd);
+    if (st == OK) {
+        const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+        work->request = account_request(session->account, to, &cmd, &sort_ops, work);
+    }
+    outcmd_fini(&cmd);
+    return st;
+}
+
+static enum step refuse_sort(struct session *session, struct job *job, const char *text)
+{
+    job_finish_str(session, job, text);
+    fini_sort(job->work);
+    return STEP_DONE;
+}
+
+static enum step start_sort(struct session *session, struct job *job)
+{
+    struct sort_work *work = job->work;
     work->session = session;
     work->job = job;
     buf_init(&work->lines, 0);
     buf_init(&work->answer, 64 * 1024);
     if (!capability_is_offered(account_capabilities(session->account), needed(job)) ||
         job->parsed.args.search.has_return) {
-        job_finish_str(session, job, "BAD Not offered here");
-        fini_sort(work);
-        return STEP_DONE;
+        return refuse_sort(session, job, "BAD Not offered here");
     }
-    outcmd_init(&cmd);
-    write_program(job, &cmd);
-    if (search_prepare(session, job, &work->sets) != OK ||
-        search_write_criteria(&job->parsed.args.search, &work->sets, false, &cmd) != OK) {
-        outcmd_fini(&cmd);
-        job_finish_str(session, job, "BAD Invalid messageset");
-        fini_sort(work);
-        return STEP_DONE;
+    if (search_prepare(session, job, &work->sets) != OK || send_sort(session, job) != OK) {
+        return refuse_sort(session, job, "BAD Invalid messageset");
     }
-    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
-    work->request = account_request(session->account, to, &cmd, &sort_ops, work);
-    outcmd_fini(&cmd);
     return STEP_WAIT;
 }
 
@@ -145,6 +157,14 @@ static enum step run_sort(struct session *session, struct job *job)
     bool is_sort = job->parsed.info->id == CMD_SORT;
     if (work->session == NULL) {
         return start_sort(session, job);
+    }
+    if (work->is_lost && !work->was_repeated) {
+        work->was_repeated = true;
+        work->is_done = work->is_lost = false;
+        buf_reset(&work->lines);
+        if (send_sort(session, job) != OK) {
+            return refuse_sort(session, job, "BAD Invalid messageset"); /* it went once */
+        }
     }
     if (!work->is_done) {
         return STEP_WAIT;

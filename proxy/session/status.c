@@ -34,6 +34,7 @@ static bool on_untagged(void *arg, const struct response *response)
     arena_init(&arena, 64 * 1024);
     if (respdata_status(response, &arena, &mailbox, &values) == OK) {
         tell(session, mailbox, &values, write->job->parsed.args.status.items);
+        write->has_told = true;
     }
     arena_reset(&arena);
     return true;
@@ -94,7 +95,8 @@ static enum step run_status(struct session *session, struct job *job)
         job_finish_str(session, job, "OK Status completed.");
         return STEP_DONE;
     }
-    if (!write->is_sent) {
+    if (!write->is_sent || write_may_repeat(write)) {
+        write_fini(write);
         send_status(job);
         return STEP_WAIT;
     }

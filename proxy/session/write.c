@@ -64,6 +64,12 @@ bool write_is_lost(struct write *write)
     return true;
 }
 
+bool write_may_repeat(const struct write *write)
+{
+    return write->is_done && write->was_sent && !write->has_answer && !write->has_told &&
+           write->attempts < 2 && write->status != CANCELED;
+}
+
 void write_finish(struct write *write)
 {
     if (write->has_answer && write->answer.len > 0 && buf_ok(&write->answer)) {

@@ -16,6 +16,7 @@ struct write {
     bool is_fresh; /* the other mailbox knows what was written to it */
     bool was_sent; /* without an answer: the outcome is unknown */
     bool has_answer;
+    bool has_told; /* untagged data went to the client already */
     unsigned attempts;
     enum status status;
     struct buf answer; /* "OK [COPYUID ...] words": the tagged reply, sanitised */
@@ -32,6 +33,9 @@ void write_done(void *arg, enum status st, const struct response *tagged, bool w
 bool write_refresh_other(struct write *write, struct slice mailbox);
 /* The outcome is unknown: the session has been ended (design section 1, promise 2). */
 bool write_is_lost(struct write *write);
+/* Its link died before anything of an answer went to the client: what may be done twice is sent a
+ * second time. */
+bool write_may_repeat(const struct write *write);
 /* The upstream's words, or the status's. */
 void write_finish(struct write *write);
 void write_fini(struct write *write);
