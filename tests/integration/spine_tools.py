@@ -47,7 +47,8 @@ def same_mailbox(left, right, mailbox='INBOX'):
         for items in picture.values():
             items['FLAGS'] = sorted(bytes(f) for f in items['FLAGS'] if bytes(f) != b'\\Recent')
         pictures.append(picture)
-    assert sorted(pictures[0]) == sorted(pictures[1])
+    assert sorted(pictures[0]) == sorted(pictures[1]), 'only left: %r, only right: %r' % (
+        sorted(pictures[0].keys() - pictures[1].keys()), sorted(pictures[1].keys() - pictures[0].keys()))
     for uid, items in pictures[0].items():
         assert items == pictures[1][uid], 'UID %d differs' % uid
     return pictures[0]
