@@ -77,7 +77,7 @@ static void prepare_node(struct prepare *prepare, struct search_node *node)
         struct ranges *uids = add_set(prepare, node);
         if (uids != NULL) {
             prepare->status =
-                set_resolve(prepare->session, &node->set, node->key == SEARCH_UID, uids);
+                set_resolve_criterion(prepare->session, &node->set, node->key == SEARCH_UID, uids);
         }
         return;
     }

@@ -13,7 +13,7 @@ struct search_sets {
 };
 
 /* Resolve every set leaf now (numbers are those of the moment), and put \Recent, which is ours,
- * in the place of NEW, OLD and RECENT.  PROTOCOL: a number beyond the view; LIMIT. */
+ * in the place of NEW, OLD and RECENT.  PROTOCOL: a saved result; LIMIT. */
 enum status search_prepare(struct session *session, struct job *job, struct search_sets *sets)
     MUST_USE;
 void search_sets_fini(struct search_sets *sets);
@@ -22,5 +22,10 @@ const struct ranges *search_set_of(const struct search_sets *sets, const struct 
 /* "CHARSET x criteria" (SORT and THREAD: "x criteria") for a UID command. */
 enum status search_write_criteria(const struct args_search *args, const struct search_sets *sets,
                                   bool is_search, struct outcmd *cmd) MUST_USE;
+
+/* --- set.c --- */
+/* set_resolve() for a set among criteria: numbers beyond the view match nothing. */
+enum status set_resolve_criterion(struct session *session, const struct seqset *set, bool is_uid,
+                                  struct ranges *out) MUST_USE;
 
 #endif

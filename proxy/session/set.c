@@ -1,16 +1,16 @@
 /* Sets of messages as a client names them. */
-#include "session_p.h"
+#include "model/uidset.h"
+#include "search_p.h"
 
+/* Numbers beyond the view are left out. */
 static enum status resolve_msns(struct session *session, const struct seqset *set,
                                 struct ranges *out)
 {
     uint32_t count = view_count(session->view);
     struct ranges msns;
-    if (set->highest > count || (count == 0 && set->has_star && set->highest > 0)) {
-        return PROTOCOL;
-    }
     ranges_init(&msns, SEQSET_PARTS_MAX);
     enum status st = seqset_resolve(set, count, &msns);
+    ranges_clip(&msns, count);
     if (st == OK) {
         st = view_resolve_msns(session->view, &msns, out);
     }
@@ -25,11 +25,22 @@ enum status set_resolve(struct session *session, const struct seqset *set, bool 
         return PROTOCOL;
     }
     if (!is_uid) {
-        return resolve_msns(session, set, out);
+        uint32_t count = view_count(session->view);
+        bool is_beyond =
+            set->highest > count || (count == 0 && set->has_star && set->highest > 0);
+        return is_beyond ? PROTOCOL : resolve_msns(session, set, out);
     }
     TRY(seqset_resolve(set, view_last_uid(session->view), out));
     view_clip(session->view, out);
     return OK;
+}
+
+/* Outlook and K-9 search 1:50 of what they believe is there, and servers answer it. */
+enum status set_resolve_criterion(struct session *session, const struct seqset *set, bool is_uid,
+                                  struct ranges *out)
+{
+    return is_uid || set->is_saved ? set_resolve(session, set, is_uid, out)
+                                   : resolve_msns(session, set, out);
 }
 
 bool set_drop_vanished(struct session *session, struct ranges *uids)
