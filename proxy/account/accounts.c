@@ -232,9 +232,10 @@ void account_name_changed(struct account *account, struct slice name)
 {
     struct feed *feed = NULL;
     HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    /* First: the name may be of a session that is in this mailbox and ends now. */
+    store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
+                       name);
     if (feed != NULL) {
         feed__end(feed, "[UNAVAILABLE] The mailbox was deleted or renamed");
     }
-    store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
-                       name);
 }

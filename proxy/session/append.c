@@ -12,14 +12,24 @@ struct append_work {
     struct write write; /* first: write_cancel() takes job->work for it */
     struct upcmd *upcmd;  /* while the upstream takes octets */
     struct buf pending;   /* taken from the client, no room upstream yet */
+    uint64_t left;        /* of the client's literal, not read yet */
     bool is_taking;       /* the client's literal is being read */
-    bool has_all;         /* it has been read to its end */
+    bool has_all;         /* it has been read, and its command ended behind it as it has to */
 };
+
+/* The last octet waits for the end of the client's command: what is not well-formed to its end must
+ * not be appended. */
+static size_t held_back(const struct append_work *work)
+{
+    return work->left == 0 && !work->has_all ? 1 : 0;
+}
 
 static void flush(struct append_work *work)
 {
-    if (work->upcmd != NULL && work->pending.len > 0) {
-        buf_consume(&work->pending, link_stream_write(work->upcmd, buf_slice(&work->pending)));
+    size_t held = held_back(work);
+    if (work->upcmd != NULL && work->pending.len > held) {
+        struct slice ready = slice_sub(buf_slice(&work->pending), 0, work->pending.len - held);
+        buf_consume(&work->pending, link_stream_write(work->upcmd, ready));
     }
 }
 
@@ -27,8 +37,8 @@ static size_t on_room(struct session *session, struct job *job)
 {
     struct append_work *work = job->work;
     (void)session;
-    if (work->write.is_done) {
-        return SIZE_MAX; /* swallow the rest */
+    if (work->write.is_done || work->left == 0) {
+        return SIZE_MAX; /* swallow the rest; the end of the line */
     }
     return work->upcmd != NULL && work->pending.len == 0 ? APPEND_PIECE : 0;
 }
@@ -37,16 +47,34 @@ static void on_data(struct session *session, struct job *job, struct slice bytes
 {
     struct append_work *work = job->work;
     (void)session;
+    work->left -= bytes.len;
     if (work->write.is_done || work->upcmd == NULL) {
         return;
     }
-    size_t n = link_stream_write(work->upcmd, bytes);
+    size_t held = held_back(work);
+    size_t n = link_stream_write(work->upcmd, slice_sub(bytes, 0, bytes.len - held));
     buf_add(&work->pending, slice_sub(bytes, n, bytes.len));
+}
+
+/* What came behind the literal was nothing that may stand there. */
+static void abandon(struct write *write)
+{
+    if (write->request != NULL) {
+        account_request_cancel(&write->request);
+    }
+    write->is_done = true;
+    write->has_answer = false;
+    write->was_sent = false;
+    write->status = SYNTAX;
 }
 
 static void on_data_end(struct session *session, struct job *job)
 {
     struct append_work *work = job->work;
+    if (job->parse_status != OK) {
+        work->upcmd = NULL;
+        abandon(&work->write);
+    }
     work->has_all = true;
     work->is_taking = false;
     session->input_job = NULL;
@@ -126,6 +154,7 @@ static enum step start_append(struct session *session, struct job *job)
     work->write.job = job;
     buf_init(&work->write.answer, 64 * 1024);
     buf_init(&work->pending, 2 * APPEND_PIECE);
+    work->left = args->size;
     outcmd_init(&cmd);
     write_command(args, &cmd);
     work->write.request =

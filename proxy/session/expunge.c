@@ -61,6 +61,11 @@ static enum step run_expunge(struct session *session, struct job *job)
     bool is_new = write->session == NULL;
     write->session = session;
     write->job = job;
+    if (command_is_uid(&job->parsed) &&
+        !capability_is_offered(account_capabilities(session->account), CAP_UIDPLUS)) {
+        job_finish_str(session, job, "BAD Unknown command");
+        return STEP_DONE;
+    }
     if (is_new || (write->is_done && !write->has_answer && may_repeat &&
                    write->status != CANCELED)) {
         struct ranges uids;

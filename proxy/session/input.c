@@ -95,6 +95,15 @@ static void take_line(struct session *session)
     }
 }
 
+/* A literal is kept with its command; one that is too long is not asked for, LIMIT follows. */
+static void collect_literal(struct session *session)
+{
+    bool is_sync = session->reader.literal.is_sync;
+    if (reader_collect(&session->reader) && is_sync) {
+        session_write(session, SLICE("+ OK\r\n"));
+    }
+}
+
 /* The end of an APPEND's unit: what stands after its literal must be nothing. */
 static void take_append_end(struct session *session)
 {
@@ -125,6 +134,15 @@ void input__drop_append(struct session *session)
     refuse_literal(session);
 }
 
+/* Behind the message of an APPEND something came that may not be there. */
+static void spoil_append(struct session *session)
+{
+    struct job *job = session->append_job;
+    session->append_job = NULL;
+    job->parse_status = SYNTAX;
+    session->input_ops->data_end(session, job);
+}
+
 static void take_append(struct session *session)
 {
     struct job *job = new_job();
@@ -134,10 +152,7 @@ static void take_append(struct session *session)
     if (st == AGAIN) { /* the mailbox name as a literal */
         arena_reset(&job->arena);
         alloc_free(job);
-        reader_collect(&session->reader);
-        if (session->reader.literal.is_sync) {
-            session_write(session, SLICE("+ OK\r\n"));
-        }
+        collect_literal(session);
         return;
     }
     job->parse_status = st;
@@ -149,9 +164,26 @@ static void take_append(struct session *session)
     }
 }
 
+/* It is not in a command: a job takes the lines itself (IDLE, AUTHENTICATE), and this one is wrong
+ * whatever follows. */
+static void take_stray_literal(struct session *session)
+{
+    if (session->append_job != NULL) {
+        spoil_append(session);
+    } else {
+        session->input_ops->line(session, session->input_job,
+                                 reader_unit(&session->reader).text);
+    }
+    refuse_literal(session);
+}
+
 static void take_literal(struct session *session)
 {
     struct command head = {0};
+    if (session->append_job != NULL || session->input_job != NULL) {
+        take_stray_literal(session);
+        return;
+    }
     const struct reader_literal *literal = &session->reader.literal;
     enum status st = command_parse_head(reader_unit(&session->reader), &head);
     bool is_append = st == OK && (head.info->flags & COMMAND_STREAMS) != 0;
@@ -159,12 +191,8 @@ static void take_literal(struct session *session)
         take_append(session);
         return;
     }
-    if (literal->size <= session->settings->limits.literal_bytes && st == OK &&
-        session->input_job == NULL) {
-        reader_collect(&session->reader);
-        if (literal->is_sync) {
-            session_write(session, SLICE("+ OK\r\n"));
-        }
+    if (literal->size <= session->settings->limits.literal_bytes && st == OK) {
+        collect_literal(session);
         return;
     }
     struct job *job = new_job();
@@ -180,6 +208,21 @@ static void take_limit(struct session *session)
     struct command head = {0};
     if (session->reader.limit == READER_LIMIT_FRAMING) {
         session_bye(session, "[LIMIT] Literal size too large");
+        return;
+    }
+    if (session->skips_unit) {
+        session->skips_unit = false; /* answered already */
+        reader_next(&session->reader);
+        return;
+    }
+    if (session->append_job != NULL) {
+        spoil_append(session);
+        reader_next(&session->reader);
+        return;
+    }
+    if (session->input_job != NULL) {
+        session->input_ops->line(session, session->input_job, SLICE(""));
+        reader_next(&session->reader);
         return;
     }
     struct job *job = new_job();
@@ -241,6 +284,13 @@ static size_t room(struct session *session)
     return SIZE_MAX;
 }
 
+/* Whether an APPEND is streamed depends on the login that is under way. */
+static bool waits_for_login(const struct session *session)
+{
+    return session->state == SESSION_NOT_AUTHENTICATED && session->jobs != NULL &&
+           session->input_job == NULL && !session->skips_unit;
+}
+
 static bool is_readable(const struct session *session)
 {
     return session->state == SESSION_NOT_AUTHENTICATED ||
@@ -255,6 +305,10 @@ void input__read(struct session *session)
         size_t used = 0;
         enum reader_event event = reader_feed(&session->reader, in, &used);
         if (event == READER_MORE && used == 0 && in.len == 0) {
+            break;
+        }
+        if (event == READER_LITERAL && waits_for_login(session)) {
+            conn_consume(session->conn, used);
             break;
         }
         take(session, event);

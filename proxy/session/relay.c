@@ -253,19 +253,24 @@ static void names_leave(struct session *session, const struct command *parsed)
     }
 }
 
-/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5). */
+/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5).  The job may be gone
+ * after this: its session, too, may have been in that mailbox. */
 static void names_changed(struct account *account, const struct command *parsed)
 {
+    struct buf to;
+    buf_init(&to, 0);
     if (parsed->info->id == CMD_DELETE) {
         account_name_changed(account, parsed->args.name);
     } else if (parsed->info->id == CMD_CREATE) {
         account_name_changed(account, parsed->args.create.mailbox);
     } else if (parsed->info->id == CMD_RENAME) {
-        account_name_changed(account, parsed->args.rename.to);
+        buf_add(&to, parsed->args.rename.to);
         if (!slice_eq(parsed->args.rename.from, SLICE("INBOX"))) {
             account_name_changed(account, parsed->args.rename.from);
         }
+        account_name_changed(account, buf_slice(&to));
     }
+    buf_fini(&to);
 }
 
 static enum step send_relay(struct session *session, struct job *job)
@@ -320,15 +325,13 @@ static enum step run_relay(struct session *session, struct job *job)
     if (!once && write_may_repeat(write)) {
         return send_relay(session, job);
     }
-    if (write->status == OK) {
-        names_changed(session->account, &job->parsed);
-        if (session->state == SESSION_CLOSING) {
-            return STEP_CLOSE; /* it was the mailbox selected here */
-        }
-    }
+    bool is_changed = write->status == OK;
     write_finish(write);
     write_fini(write);
-    return STEP_DONE;
+    if (is_changed) {
+        names_changed(session->account, &job->parsed);
+    }
+    return session->state == SESSION_CLOSING ? STEP_CLOSE : STEP_DONE;
 }
 
 const struct verb verb_relay = {

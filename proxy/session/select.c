@@ -260,8 +260,9 @@ static enum step run_close(struct session *session, struct job *job)
     if (work->session != NULL && !work->is_done) {
         return STEP_WAIT;
     }
-    session__unselect(session);
-    if (work->session == NULL || work->status == OK) {
+    /* One who may not expunge closes all the same; one whose upstream is away keeps the mailbox. */
+    if (work->session == NULL || work->status == OK || work->status == DENIED) {
+        session__unselect(session);
         job_finish_str(session, job, "OK Close completed.");
     } else {
         job_finish_status(session, job, work->status);

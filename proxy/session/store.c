@@ -61,8 +61,11 @@ static void send_store(struct session *session, struct job *job)
     write_send(&work->write, ROUTE_FEED, session->feed, &cmd, &store_ops);
 }
 
+/* False: there is a keyword that the mailbox does not have yet.  The table is the upstream's to fill,
+ * not a client's. */
 static bool flag_ids(struct session *session, const struct args_store *args, uint32_t *id_out)
 {
+    uint16_t known;
     struct flags *table = mailbox_flags(feed_mailbox(session->feed));
     struct flag_list list = {0};
     for (unsigned bit = 1; bit <= IMAP_FLAG_DRAFT; bit <<= 1) {
@@ -72,7 +75,8 @@ static bool flag_ids(struct session *session, const struct args_store *args, uin
         }
     }
     for (size_t i = 0; i < args->flags.keywords_n; i++) {
-        if (flag_list_add(&list, table, args->flags.keywords[i]) != OK) {
+        if (!flags_find_keyword(table, args->flags.keywords[i], &known) ||
+            flag_list_add(&list, table, args->flags.keywords[i]) != OK) {
             return false;
         }
     }
@@ -167,7 +171,7 @@ static void finish_modified(struct session *session, struct job *job)
     struct ranges msns;
     buf_init(&text, 0);
     ranges_init(&msns, 0);
-    buf_add_str(&text, "OK [MODIFIED ");
+    buf_add_str(&text, work->write.status == OK ? "OK [MODIFIED " : "NO [MODIFIED ");
     if (command_is_uid(&job->parsed)) {
         ranges_format(&work->modified, &text);
     } else {
@@ -221,7 +225,7 @@ static enum step run_store(struct session *session, struct job *job)
         }
         echo(session, job);
     }
-    if (work->write.status == OK && !ranges_empty(&work->modified)) {
+    if (work->write.has_answer && !ranges_empty(&work->modified)) {
         finish_modified(session, job);
     } else {
         write_finish(&work->write);
