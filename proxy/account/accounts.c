@@ -165,7 +165,10 @@ void account__check_use(struct account *account)
         return;
     }
     if (account->users == NULL && account->verifications == NULL) {
-        timer_set_ms(account->linger, account->upstream->account_linger_ms);
+        /* Nothing hangs on an account that nobody has proven: a login that was refused. */
+        timer_set_ms(account->linger, account->proofs != NULL
+                                          ? account->upstream->account_linger_ms
+                                          : 0);
     } else {
         timer_stop(account->linger);
     }

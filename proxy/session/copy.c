@@ -14,7 +14,8 @@ static bool on_untagged(void *arg, const struct response *response)
     return true;
 }
 
-static const struct upcmd_ops copy_ops = {.untagged = on_untagged, .done = write_done};
+static const struct upcmd_ops copy_ops = {
+    .flags = UPCMD_COPIES, .untagged = on_untagged, .done = write_done};
 
 static enum step start_copy(struct session *session, struct job *job)
 {
@@ -66,7 +67,9 @@ static enum step run_copy(struct session *session, struct job *job)
     if (write->status == OK && !write_refresh_other(write, job->parsed.args.copy.mailbox)) {
         return STEP_WAIT;
     }
-    session_write(session, buf_slice(&write->told));
+    if (buf_ok(&write->told)) {
+        session_write(session, buf_slice(&write->told));
+    }
     write_finish(write);
     write_fini(write);
     return STEP_DONE;

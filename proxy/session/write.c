@@ -6,8 +6,8 @@ void write_send(struct write *write, enum route route, struct feed *feed, struct
                 const struct upcmd_ops *ops)
 {
     struct session *session = write->session;
-    buf_init(&write->answer, 64 * 1024);
-    buf_init(&write->told, 64 * 1024);
+    buf_init(&write->answer, WRITE_ANSWER_MAX);
+    buf_init(&write->told, WRITE_ANSWER_MAX);
     write->is_sent = true;
     write->is_done = false;
     write->attempts++;

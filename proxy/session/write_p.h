@@ -5,6 +5,9 @@
 #include "imap/respdata.h"
 #include "session_p.h"
 
+/* COPYUID names every message: with many of them its sets are long. */
+enum { WRITE_ANSWER_MAX = 4 * 1024 * 1024 };
+
 struct write {
     struct session *session;
     struct job *job;
