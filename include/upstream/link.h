@@ -53,6 +53,7 @@ struct link_ops {
 
 /* What a command's owner hears.  Members may be NULL. */
 struct upcmd_ops {
+    unsigned flags; /* upcmd_flags of all such commands */
     /* An untagged response while the command is in flight; true: it was mine (later commands
      * are not asked).  Asked in order of sending. */
     bool (*untagged)(void *arg, const struct response *response);
@@ -84,6 +85,13 @@ enum {
 enum upcmd_flags {
     UPCMD_ALONE = 1,  /* nothing before it in flight when sent, nothing sent until it completes */
     UPCMD_STREAM = 2, /* ends with a literal given by link_stream_write() */
+    /* Untagged answers that do not say whose they are.  Servers may answer out of order (a quick
+     * SEARCH overtakes a slow one on Dovecot), and a detached command is answered all the same: of
+     * each kind one is in flight at a time. */
+    UPCMD_SEARCHES = 4, /* SEARCH, SORT, THREAD */
+    UPCMD_COPIES = 8,   /* an untagged COPYUID */
+    UPCMD_LISTS = 16,   /* LIST, NAMESPACE, QUOTA and the like */
+    UPCMD_KINDS = UPCMD_SEARCHES | UPCMD_COPIES | UPCMD_LISTS,
 };
 
 struct link *link_create(const struct link_env *env, const struct link_login *login,

@@ -65,15 +65,21 @@ static bool cmd_untagged(void *arg, const struct response *response)
 
 static const struct upcmd_ops cmd_ops = {.untagged = cmd_untagged, .done = cmd_done};
 
-static struct feed_cmd *send(struct feed *feed, struct outcmd *text, feed_done_fn *done)
+static struct feed_cmd *send_kind(struct feed *feed, struct outcmd *text, unsigned flags,
+                                  feed_done_fn *done)
 {
     struct feed_cmd *cmd = alloc_zero(sizeof(*cmd));
     cmd->feed = feed;
     cmd->done = done;
     DL_APPEND(feed->cmds, cmd);
-    cmd->upcmd = link_send(feed->slot->link, text, 0, 0, &cmd_ops, cmd);
+    cmd->upcmd = link_send(feed->slot->link, text, flags, 0, &cmd_ops, cmd);
     outcmd_fini(text);
     return cmd;
+}
+
+static struct feed_cmd *send(struct feed *feed, struct outcmd *text, feed_done_fn *done)
+{
+    return send_kind(feed, text, 0, done);
 }
 
 static struct feed_cmd *send_text(struct feed *feed, const char *text, feed_done_fn *done)
@@ -159,7 +165,10 @@ static void search_all(struct feed *feed)
         feed->vanished_modseq = UINT64_MAX; /* when what may be missing went is not known */
     }
     feed->state = FEED_SYNCING;
-    send_text(feed, "UID SEARCH ALL", search_done)->wants_search = true;
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "UID SEARCH ALL");
+    send_kind(feed, &cmd, UPCMD_SEARCHES, search_done)->wants_search = true;
 }
 
 /* --- UID FETCH ---------------------------------------------------------------------------------- */

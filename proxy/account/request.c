@@ -157,7 +157,7 @@ void request__send(struct request *request, struct slot *slot)
     request->is_waiting = false;
     request->slot = slot;
     request->epoch = slot->epoch;
-    unsigned flags = request->is_stream ? UPCMD_STREAM : 0;
+    unsigned flags = request->ops->flags | (request->is_stream ? UPCMD_STREAM : 0);
     if (request->is_stream) {
         slot->streams_n++;
     }

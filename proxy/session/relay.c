@@ -41,7 +41,8 @@ static bool on_untagged(void *arg, const struct response *response)
     return false;
 }
 
-static const struct upcmd_ops relay_ops = {.untagged = on_untagged, .done = write_done};
+static const struct upcmd_ops relay_ops = {
+    .flags = UPCMD_LISTS, .untagged = on_untagged, .done = write_done};
 
 /* --- writing the command ------------------------------------------------------------------------ */
 

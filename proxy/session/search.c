@@ -100,7 +100,8 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     session_wake(work->session);
 }
 
-static const struct upcmd_ops search_ops = {.untagged = on_untagged, .done = on_done};
+static const struct upcmd_ops search_ops = {
+    .flags = UPCMD_SEARCHES, .untagged = on_untagged, .done = on_done};
 
 static enum status search_upstream(struct session *session, struct job *job)
 {

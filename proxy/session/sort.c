@@ -77,7 +77,8 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     session_wake(work->session);
 }
 
-static const struct upcmd_ops sort_ops = {.untagged = on_untagged, .done = on_done};
+static const struct upcmd_ops sort_ops = {
+    .flags = UPCMD_SEARCHES, .untagged = on_untagged, .done = on_done};
 
 static enum capability needed(const struct job *job)
 {

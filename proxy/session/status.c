@@ -32,12 +32,16 @@ static bool on_untagged(void *arg, const struct response *response)
         return false;
     }
     arena_init(&arena, 64 * 1024);
-    if (respdata_status(response, &arena, &mailbox, &values) == OK) {
-        tell(session, mailbox, &values, write->job->parsed.args.status.items);
+    const struct args_status *args = &write->job->parsed.args.status;
+    /* It may be the answer to somebody who has left. */
+    bool is_ours = respdata_status(response, &arena, &mailbox, &values) == OK &&
+                   slice_eq_nocase(mailbox, args->mailbox);
+    if (is_ours) {
+        tell(session, mailbox, &values, args->items);
         write->has_told = true;
     }
     arena_reset(&arena);
-    return true;
+    return is_ours;
 }
 
 static const struct upcmd_ops status_ops = {.untagged = on_untagged, .done = write_done};

@@ -139,7 +139,7 @@ static uint64_t parts_stream_bytes(const struct outcmd *parts)
 struct upcmd *link_send(struct link *link, struct outcmd *cmd, unsigned flags,
                         uint64_t stream_bytes, const struct upcmd_ops *ops, void *arg)
 {
-    struct upcmd *upcmd = upcmd__create(link, flags, ops, arg);
+    struct upcmd *upcmd = upcmd__create(link, flags | ops->flags, ops, arg);
     if ((flags & UPCMD_STREAM) != 0 && !cmd->has_stream) {
         outcmd_stream(cmd, stream_bytes, false);
     }
@@ -256,6 +256,16 @@ static void start(struct link *link, struct upcmd *cmd)
     link__watch(link);
 }
 
+/* Would answers be taken for those of a command in flight? */
+static bool is_ambiguous(const struct link *link, const struct upcmd *cmd)
+{
+    unsigned kinds = 0;
+    for (const struct upcmd *other = link->flight.head; other != NULL; other = other->next) {
+        kinds |= other->flags & UPCMD_KINDS;
+    }
+    return (cmd->flags & kinds) != 0;
+}
+
 /* Take the next command out of the queue; false when none may go. */
 static bool start_next(struct link *link)
 {
@@ -266,7 +276,7 @@ static bool start_next(struct link *link)
     if ((cmd->flags & UPCMD_ALONE) != 0 && link->flight.n > 0) {
         return false;
     }
-    if (!is_internal(cmd) && (!may_send(link, cmd) || !fill(cmd))) {
+    if (!is_internal(cmd) && (is_ambiguous(link, cmd) || !may_send(link, cmd) || !fill(cmd))) {
         return false;
     }
     if (!conn_has_room(link->conn)) {
