@@ -50,6 +50,10 @@ static void tell_model(struct session *session, struct feed *feed, const struct 
 {
     struct mailbox_counts counts;
     mailbox_counts(feed_mailbox(feed), &counts);
+    if (feed == session->feed && session->view != NULL) {
+        /* No further than what this client has been told (T23): an expunge may be held back. */
+        counts.synced_modseq = view_modseq(session->view);
+    }
     const struct status_values values = {
         .has = MODEL_ITEMS,
         .messages = counts.exists,

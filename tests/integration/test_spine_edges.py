@@ -218,3 +218,23 @@ def test_keywords_of_a_refused_store_do_not_pile_up(fake, make_proxy, connect):
     while b'Honest' not in [bytes(f) for f in client.fetch('1', 'FLAGS')[1]['FLAGS']]:
         assert time.monotonic() < deadline
         client.must('NOOP')
+
+
+def test_status_names_no_modseq_beyond_what_the_client_was_told(proxy, dovecot, user, connect):
+    dovecot.fill(user, 'INBOX', tools.mails(3))
+    client, neighbour = connect(proxy.port, user), connect(proxy.port, user)
+    client.must('ENABLE QRESYNC')
+    chosen = client.select()
+    told = int(chosen.codes()['HIGHESTMODSEQ'])
+    uidvalidity = int(chosen.codes()['UIDVALIDITY'])
+    neighbour.select()
+    neighbour.must('STORE 2 +FLAGS.SILENT (\\Deleted)')
+    neighbour.must('EXPUNGE')
+    status = client.must('STATUS INBOX (HIGHESTMODSEQ)')
+    gone = [r for r in status.untagged if r.name in ('VANISHED', 'EXPUNGE')]
+    modseq = int(status.status_items()['HIGHESTMODSEQ'])
+    assert gone or modseq == told, status
+    again = connect(proxy.port, user)
+    again.must('ENABLE QRESYNC')
+    resync = again.must('SELECT INBOX (QRESYNC (%d %d))' % (uidvalidity, modseq))
+    assert gone or resync.named('VANISHED'), resync
