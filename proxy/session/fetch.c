@@ -297,7 +297,14 @@ static void cancel_fetch(struct session *session, struct job *job)
     fini(work);
 }
 
+static bool is_in_line(const struct job *job)
+{
+    const struct fetch_work *work = job->work;
+    return work->in_line;
+}
+
 const struct verb verb_fetch = {.work_size = sizeof(struct fetch_work),
                                 .run = run_fetch,
                                 .cancel = cancel_fetch,
+                                .is_in_line = is_in_line,
                                 .plan_ahead = plan_fetch};

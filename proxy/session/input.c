@@ -95,13 +95,23 @@ static void take_line(struct session *session)
     }
 }
 
-/* A literal is kept with its command; one that is too long is not asked for, LIMIT follows. */
+/* A literal is kept with its command; one that is too long is not asked for, LIMIT follows.  "+"
+ * goes out when what was asked before has been answered: in the middle of a FETCH it would stand in
+ * the octets of a mail. */
 static void collect_literal(struct session *session)
 {
     bool is_sync = session->reader.literal.is_sync;
-    if (reader_collect(&session->reader) && is_sync) {
+    session->owes_go = reader_collect(&session->reader) && is_sync;
+}
+
+/* False: the literal is not asked for yet. */
+static bool pay_go(struct session *session)
+{
+    if (session->owes_go && session->jobs == NULL) {
+        session->owes_go = false;
         session_write(session, SLICE("+ OK\r\n"));
     }
+    return !session->owes_go;
 }
 
 /* The end of an APPEND's unit: what stands after its literal must be nothing. */
@@ -277,7 +287,7 @@ static size_t room(struct session *session)
     if (session->input_job != NULL) {
         return SIZE_MAX;
     }
-    if (session->blocks_input || session->jobs_bytes >= SESSION_JOBS_BYTES ||
+    if (!pay_go(session) || session->blocks_input || session->jobs_bytes >= SESSION_JOBS_BYTES ||
         session->jobs_n >= session->settings->limits.pipelined_commands) {
         return 0;
     }

@@ -158,9 +158,20 @@ static void end(struct session *session, enum conn_close how, const char *why)
     evloop_defer(session->env->loop, &session->closed_task, EVLOOP_SOON);
 }
 
+/* Is a line of the running command begun and not ended?  Then a BYE would be taken for octets of
+ * the literal in it, which it might even fill. */
+static bool is_in_line(const struct session *session)
+{
+    const struct job *job = session->jobs;
+    return job != NULL && job->work != NULL && job->verb != NULL && job->verb->is_in_line != NULL &&
+           job->verb->is_in_line(job);
+}
+
 void session_bye(struct session *session, const char *text)
 {
-    if (session->state != SESSION_CLOSING) {
+    if (is_in_line(session)) {
+        end(session, CONN_CLOSE_ABORT, text);
+    } else if (session->state != SESSION_CLOSING) {
         session_printf(session, "* BYE %s\r\n", text);
         end(session, CONN_CLOSE_FLUSH, text);
     }

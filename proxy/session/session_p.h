@@ -53,6 +53,8 @@ struct verb {
     enum step (*run)(struct session *session, struct job *job);
     /* The session ends, or the mailbox goes, with the job unfinished: cancel what is under way. */
     void (*cancel)(struct session *session, struct job *job);
+    /* Part of a line has been written: nothing may be said before its end.  May be NULL. */
+    bool (*is_in_line)(const struct job *job);
     /* Advisory: the job is queued behind jobs that have this too; ask for what it will need.  False:
      * enough is under way, ask me again later. */
     bool (*plan_ahead)(struct session *session, struct job *job);
@@ -104,6 +106,7 @@ struct session {
     struct job *input_job;
     const struct input_ops *input_ops;
     struct job *append_job; /* its literal is announced and not over */
+    bool owes_go;      /* "+" for a literal, once the jobs before it are done */
     bool skips_unit;   /* the unit being read was answered already */
     bool blocks_input; /* a job is queued behind which nothing may be taken for a command */
 
