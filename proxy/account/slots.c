@@ -78,21 +78,23 @@ static void on_untagged(void *owner, struct link *link, const struct response *r
     }
 }
 
-static void login_refused(struct slot *slot, const struct response *refusal)
+/* True: the refusal speaks of the secret; another one may be tried. */
+static bool login_refused(struct slot *slot, const struct response *refusal)
 {
     struct account *account = slot->account;
     struct proof *proof = proofs__find(account, slot->hash);
     if (!proofs__refusal_counts(refusal) || proof == NULL) {
-        return;
+        return false;
     }
     LOG(LOG_WARN, "account", "msg=\"a proven login is refused now\" account=%s", account->name);
     if (!proofs__refused(account, proof) || account->proofs != NULL) {
-        return;
+        return true;
     }
     struct account_user *user, *next;
     DL_FOREACH_SAFE(account->users, user, next) {
         user->revoked(user, "[UNAVAILABLE] The mail server no longer accepts this login");
     }
+    return true;
 }
 
 static void on_closed(void *owner, struct link *link, enum status why,
@@ -108,14 +110,13 @@ static void on_closed(void *owner, struct link *link, enum status why,
         link_peer(link), status_name(why),
         LOG_Q(fail != NULL && fail->status != OK ? slice_str(fail->text) : SLICE("")));
     slot->link = NULL;
-    if (why == AUTH) {
-        login_refused(slot, refusal);
-    }
+    bool tries_another = why == AUTH && login_refused(slot, refusal) &&
+                         proofs__for_link(account) != NULL;
     unlink_slot(slot);
     if (feed != NULL) {
         feed__slot_lost(feed, why, was_ready);
     }
-    if (!was_ready && feed == NULL && (why != AUTH || proofs__for_link(account) == NULL)) {
+    if (!was_ready && feed == NULL && !tries_another) {
         request__fail_waiting(&account->waiting, why == AUTH ? NETWORK : why);
     } else {
         request__dispatch_all(account);

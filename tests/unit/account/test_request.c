@@ -218,6 +218,29 @@ static void test_one_refusal_of_the_only_secret(void **state)
     end(&office);
 }
 
+/* A login that cannot be had now is not tried again and again for one command. */
+static void test_login_unavailable(void **state)
+{
+    struct office office;
+    (void)state;
+    begin(&office);
+    login(&office);
+    office.refusal = "$ NO [UNAVAILABLE] later\r\n";
+    office_cut(&office.peer[0]);
+    office_run_ms(&office, 20);
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run(&office, requested);
+    assert_int_not_equal(guest[0].request_st, OK);
+    assert_int_equal(office.peers_n, 2);
+    assert_int_equal(guest[0].revoked_n, 0);
+    office.refusal = NULL;
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run(&office, requested);
+    assert_int_equal(guest[0].request_st, OK);
+    end(&office);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -231,6 +254,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_feed_gets_room_from_an_unused_bulk_link),
         cmocka_unit_test(test_links_change_to_another_secret),
         cmocka_unit_test(test_one_refusal_of_the_only_secret),
+        cmocka_unit_test(test_login_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
