@@ -127,6 +127,9 @@ void upcmd_detach(struct upcmd *cmd);
 /* Bytes of the streamed literal; takes what there is room for. */
 size_t link_stream_write(struct upcmd *cmd, struct slice bytes);
 
+/* How long after a round trip what the link has told counts as fresh: the profile's time, a short one
+ * where the server takes no IDLE. */
+uint32_t link_fresh_ms(const struct link *link);
 /* IDLE when nothing has been in flight for a short while; DONE goes out with the next command. */
 void link_want_idle(struct link *link, bool wanted);
 /* Stop and go on reading (flow control while the store's backlog is long). */

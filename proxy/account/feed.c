@@ -414,9 +414,8 @@ void feed_detach(struct feed_user *user)
 
 bool feed_is_fresh(const struct feed *feed)
 {
-    uint32_t fresh_ms = feed->account->profile != NULL ? feed->account->profile->fresh_ms : 0;
     return feed->state == FEED_LIVE && feed__count_is_true(feed) && !feed->is_fetching_new &&
-           now_ms(feed) - feed->tagged_ms < fresh_ms;
+           now_ms(feed) - feed->tagged_ms < link_fresh_ms(feed->slot->link);
 }
 
 bool feed_is_away(const struct feed *feed)

@@ -6,10 +6,20 @@
 #include "base/log.h"
 #include "link_p.h"
 
+static bool idle_is_taken(const struct link *link)
+{
+    return capability_has(&link->caps, CAP_IDLE) && link->idle_failures < LINK__IDLE_FAILURES_MAX;
+}
+
 static bool idle_is_possible(const struct link *link)
 {
-    return link->wants_idle && capability_has(&link->caps, CAP_IDLE) &&
-           link->idle_failures < LINK__IDLE_FAILURES_MAX;
+    return link->wants_idle && idle_is_taken(link);
+}
+
+uint32_t link_fresh_ms(const struct link *link)
+{
+    uint32_t ms = link->profile->fresh_ms;
+    return idle_is_taken(link) || ms < LINK__FRESH_POLLED_MS ? ms : LINK__FRESH_POLLED_MS;
 }
 
 static void idle_start(struct link *link)

@@ -50,6 +50,7 @@ enum {
     LINK__LOGIN_LITERAL_MAX = 64 * 1024,
     LINK__LITERALS_MAX = 4096, /* in one response */
     LINK__IDLE_QUIET_MS = 50,
+    LINK__FRESH_POLLED_MS = 5000, /* nothing is told unasked (design section 7) */
     LINK__IDLE_FAILURES_MAX = 3,
     LINK__USER_TIMEOUT_MS = 30000,
     LINK__TAG_MAX = 16, /* octets, NUL included */

@@ -28,6 +28,16 @@ static void send_alone(struct scripted *s)
     probe_send(s, 0, "SELECT x", UPCMD_ALONE);
 }
 
+static void is_fresh_long(struct scripted *s)
+{
+    assert_int_equal(link_fresh_ms(s->link), 30000);
+}
+
+static void is_fresh_shortly(struct scripted *s)
+{
+    assert_int_equal(link_fresh_ms(s->link), 5000);
+}
+
 static void close_politely(struct scripted *s)
 {
     link_close(&s->link, true);
@@ -46,6 +56,13 @@ static const struct talk talks[] = {
      false},
     {"not unless offered",
      (const struct step[]){UP_AS("x", "UIDPLUS"), QUIET_(5), DO_(want_idle), QUIET_(120), END_},
+     "ready;", false},
+    {"fresh for long only where IDLE is taken: not offered",
+     (const struct step[]){UP_AS("Dovecot", "UIDPLUS"), QUIET_(5), DO_(is_fresh_shortly), END_},
+     "ready;", false},
+    {"fresh for long only where IDLE is taken: refused",
+     (const struct step[]){UP, QUIET_(5), DO_(is_fresh_long), DO_(want_idle), C_("A2 IDLE\r\n"),
+                           S_("A2 NO no\r\n"), QUIET_(5), DO_(is_fresh_shortly), END_},
      "ready;", false},
     {"after a short quiet only",
      (const struct step[]){UP, QUIET_(5), DO_(want_idle), QUIET_(10), DO_(send_two),
