@@ -185,6 +185,7 @@ static enum emit turn(struct session *session, struct fetch_work *work)
     if (result == EMIT_WAIT || work->held.n > 0) {
         fetch__ask_ahead(work);
     }
+    fetch__ask_next(work);
     lookup_end(&work->lookup);
     store_read_end(store);
     return result;

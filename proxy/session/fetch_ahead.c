@@ -60,8 +60,7 @@ static void hold(struct fetch_work *work, struct pending *pending)
     work->session->asked_n++;
 }
 
-/* The pending for what @uid lacks; NULL when nothing is. */
-static struct pending *ask(struct fetch_work *work, uint32_t uid)
+struct pending *fetch__ask(struct fetch_work *work, uint32_t uid)
 {
     const struct fetch_items *items = &work->job->parsed.args.fetch.items;
     struct plan *plan = feed_plan(work->session->feed);
@@ -102,7 +101,7 @@ void fetch__ask_ahead(struct fetch_work *work)
     for (size_t n = 0; n < FETCH_SCAN_MAX && work->held.n < window(work) &&
                        (more = view_iter_next(&iter, &message));
          n++) {
-        struct pending *pending = message.is_vanished ? NULL : ask(work, message.uid);
+        struct pending *pending = message.is_vanished ? NULL : fetch__ask(work, message.uid);
         if (pending != NULL) {
             hold(work, pending);
         }

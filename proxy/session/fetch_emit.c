@@ -64,7 +64,9 @@ static struct found find(struct fetch_work *work, size_t i)
     } else {
         pending_add(work->pending, item);
     }
-    found.where = WHERE_WAIT;
+    /* Joined, it may be here already, and then nothing will say so again. */
+    found.value = pending_value(work->pending, item);
+    found.where = where_pending(work, found.value);
     return found;
 }
 
@@ -250,7 +252,7 @@ static enum emit ask_rest(struct fetch_work *work)
     work->rest_item = item;
     literal->is_resumed = true;
     literal->value = NULL;
-    return EMIT_WAIT;
+    return EMIT_ROOM; /* look at once: joined, it may be here already */
 }
 
 /* The value that carries the rest has come, or will. */

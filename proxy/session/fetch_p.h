@@ -1,7 +1,8 @@
 #ifndef FETCH_P_H
 #define FETCH_P_H
 /* FETCH in pieces: fetch.c runs the command, fetch_ahead.c asks for what is missing before it is
- * needed, fetch_emit.c writes lines, fetch_seen.c sets \Seen.
+ * needed, fetch_next.c for what will be asked next, fetch_emit.c writes lines, fetch_seen.c sets
+ * \Seen.
  *
  * A line is written item by item; a value that is content streams out in as many turns as the client
  * takes.  What a turn borrows from the store it gives back at the turn's end, so each turn looks the
@@ -48,6 +49,7 @@ struct fetch_work {
     bool needs_model;  /* FLAGS or MODSEQ are asked */
     bool wants_bodies;
     bool wants_values; /* something that the model does not know */
+    bool is_counted;   /* by fetch__ask_next() */
     struct ranges uids;
     struct view_iter iter;
     struct lookup lookup;
@@ -88,6 +90,8 @@ enum emit { EMIT_DONE, EMIT_WAIT, EMIT_ROOM, EMIT_FAIL, EMIT_ABORT };
 /* --- fetch_ahead.c --- */
 /* Ask for what is missing, from the message being written on; nothing when enough is asked for. */
 void fetch__ask_ahead(struct fetch_work *work);
+/* The pending for what @uid lacks of the command's items; NULL when nothing is. */
+struct pending *fetch__ask(struct fetch_work *work, uint32_t uid);
 /* The pending asked ahead for @uid, taken out; those before it go. */
 struct pending *fetch__take(struct fetch_work *work, uint32_t uid);
 void fetch__release_all(struct fetch_work *work);
@@ -96,6 +100,12 @@ bool fetch__has_enough(const struct session *session, const struct args_fetch *a
 /* A body section of @size octets is being told. */
 void fetch__note_size(struct fetch_work *work, uint64_t size);
 bool fetch__prepare(struct fetch_work *work);
+
+/* --- fetch_next.c --- */
+/* Once per command, when its own needs are asked: is this one of many single bodies in order? */
+void fetch__ask_next(struct fetch_work *work);
+/* The mailbox is left: what was read ahead is let go of. */
+void fetch__forget_next(struct session *session);
 
 /* --- fetch_emit.c --- */
 /* Go on with the message being written. */

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "fetch_p.h"
 #include "imap/capability.h"
 
 /* --- states ----------------------------------------------------------------------------------- */
@@ -110,6 +111,7 @@ static void cancel_jobs(struct session *session)
 
 void session__unselect(struct session *session)
 {
+    fetch__forget_next(session);
     if (session->view != NULL) {
         view_close(&session->view);
     }
