@@ -220,7 +220,7 @@ static enum step start(struct session *session, struct job *job)
 static enum step end(struct session *session, struct job *job)
 {
     struct fetch_work *work = job->work;
-    if (work->seen_request != NULL) {
+    if (!fetch__seen_is_over(work)) {
         return STEP_WAIT;
     }
     fetch__end_seen(work, true);

@@ -82,7 +82,8 @@ struct fetch_work {
     bool has_seen_id;
     struct request *seen_request;
     struct view_silent *seen_silent;
-    bool seen_done;
+    bool seen_is_lost; /* its link died before the answer */
+    unsigned seen_attempts;
 };
 
 enum emit { EMIT_DONE, EMIT_WAIT, EMIT_ROOM, EMIT_FAIL, EMIT_ABORT };
@@ -114,6 +115,8 @@ void fetch__flush(struct fetch_work *work);
 
 /* --- fetch_seen.c --- */
 void fetch__begin_seen(struct fetch_work *work);
+/* False: its STORE is still under way, and may be for the second time (design section 1, promise 2). */
+bool fetch__seen_is_over(struct fetch_work *work);
 bool fetch__becomes_seen(const struct fetch_work *work, uint32_t uid);
 /* was_told: every message's line has shown it. */
 void fetch__end_seen(struct fetch_work *work, bool was_told);

@@ -1,15 +1,15 @@
 /* \Seen by reading (protocol T11): one UID STORE for all messages of the command that lack it, not
- * silent, so that the model hears of it; the octets do not wait for it, the tagged OK does. */
+ * silent, so that the model hears of it; the octets do not wait for it, the tagged OK does.  When its
+ * link dies it is given again on the next. */
 #include "fetch_p.h"
 
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct fetch_work *work = arg;
-    (void)st; /* refused (no right to it): the true flags come at the next sync point */
-    (void)tagged;
     (void)was_sent;
     work->seen_request = NULL;
-    work->seen_done = true;
+    /* Refused (no right to it): the true flags come at the next sync point. */
+    work->seen_is_lost = tagged == NULL && st != CANCELED && st != LIMIT;
     session_wake(work->session);
 }
 
@@ -43,12 +43,34 @@ static void collect(struct fetch_work *work)
     }
 }
 
+static void send_seen(struct fetch_work *work)
+{
+    struct session *session = work->session;
+    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "UID STORE ");
+    outcmd_ranges(&cmd, &work->unseen);
+    outcmd_str(&cmd, " +FLAGS (\\Seen)");
+    work->seen_is_lost = false;
+    work->seen_attempts++;
+    work->seen_request = account_request(session->account, to, &cmd, &seen_ops, work);
+    outcmd_fini(&cmd);
+}
+
+bool fetch__seen_is_over(struct fetch_work *work)
+{
+    if (work->seen_is_lost && work->seen_attempts < 2) {
+        send_seen(work);
+    }
+    return work->seen_request == NULL;
+}
+
 void fetch__begin_seen(struct fetch_work *work)
 {
     struct session *session = work->session;
     struct mailbox *mailbox = feed_mailbox(session->feed);
     const struct flag_list seen = {.bits = FLAG_SEEN};
-    struct outcmd cmd;
     if (!work->job->parsed.args.fetch.items.sets_seen || session->is_read_only ||
         feed_is_away(session->feed) || !is_permitted(mailbox_permanent_flags(mailbox)) ||
         flags_intern(mailbox_flags(mailbox), &seen, &work->seen_id) != OK) {
@@ -62,13 +84,7 @@ void fetch__begin_seen(struct fetch_work *work)
     work->has_seen_id = true;
     work->seen_silent =
         view_silent_begin(session->view, &work->unseen, FLAG_OP_ADD, work->seen_id);
-    outcmd_init(&cmd);
-    outcmd_str(&cmd, "UID STORE ");
-    outcmd_ranges(&cmd, &work->unseen);
-    outcmd_str(&cmd, " +FLAGS (\\Seen)");
-    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
-    work->seen_request = account_request(session->account, to, &cmd, &seen_ops, work);
-    outcmd_fini(&cmd);
+    send_seen(work);
 }
 
 bool fetch__becomes_seen(const struct fetch_work *work, uint32_t uid)
