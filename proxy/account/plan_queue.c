@@ -77,14 +77,48 @@ static void group_add(struct plan *plan, struct group *group, struct want **want
     }
 }
 
-/* The message's wants that are to be asked together, in order; those to be asked alone are sent. */
-static size_t take_wants(struct plan *plan, struct message *message, struct want ***out)
+static bool is_part(const struct want *want)
+{
+    return want->has_part || want__is_resumed(want);
+}
+
+/* An answer names the section and where it begins, not how many octets were asked for: such two at
+ * once could not be told apart. */
+static bool is_twin(const struct want *want, const struct want *asked)
+{
+    return is_part(want) && is_part(asked) && slice_eq(want->name, asked->name) &&
+           (want__is_resumed(asked) || want__asked_offset(want) == want__asked_offset(asked));
+}
+
+static bool has_twin(const struct message *message, const struct want *want,
+                     struct want *const *taken, size_t taken_n)
+{
+    const struct want *other;
+    bool found = false;
+    LL_FOREACH(message->wants, other) {
+        found = found || (other->step == WANT_ASKED && is_twin(want, other));
+    }
+    for (size_t i = 0; i < taken_n; i++) {
+        found = found || is_twin(want, taken[i]);
+    }
+    return found;
+}
+
+/* The message's wants that are to be asked together, in order; those to be asked alone are sent.
+ * *later_out: one has to wait until another is answered. */
+static size_t take_wants(struct plan *plan, struct message *message, struct want ***out,
+                         bool *later_out)
 {
     struct want *want, *next;
     struct want **wants = NULL;
     size_t n = 0;
+    *later_out = false;
     LL_FOREACH_SAFE(message->wants, want, next) {
         if (want->step != WANT_GATHERED) {
+            continue;
+        }
+        if (has_twin(message, want, wants, n)) {
+            *later_out = true;
             continue;
         }
         if (want->is_alone) {
@@ -106,17 +140,23 @@ static size_t take_wants(struct plan *plan, struct message *message, struct want
 void plan__send_gathered(struct plan *plan)
 {
     struct group *groups = NULL, *group, *next;
+    struct message *later = NULL; /* sent by the flush that the end of a flight brings */
     while (plan->gathered != NULL) {
         struct message *message = plan->gathered;
-        DL_DELETE(plan->gathered, message);
-        message->is_gathered = false;
         struct want **wants;
-        size_t n = take_wants(plan, message, &wants);
+        bool is_later;
+        DL_DELETE(plan->gathered, message);
+        size_t n = take_wants(plan, message, &wants, &is_later);
+        message->is_gathered = is_later;
+        if (is_later) {
+            DL_APPEND(later, message);
+        }
         if (n > 0) {
             group_add(plan, group_for(&groups, wants, n), wants);
         }
         alloc_free(wants);
     }
+    plan->gathered = later;
     HASH_ITER(hh, groups, group, next) {
         group_send(plan, group);
         HASH_DEL(groups, group);

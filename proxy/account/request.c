@@ -5,7 +5,8 @@
  *         goes out before the command in the same flight); where no more links are allowed, the
  *         feed's
  * A command pipelined behind an EXAMINE that then fails, or shows another UIDVALIDITY, would be
- * answered for another mailbox or none: its answers are dropped by their epoch. */
+ * answered for another mailbox or none: its answers are dropped by their epoch.  What comes before
+ * its EXAMINE is answered is of the mailbox before, though nobody may be left who asked for it. */
 #include <utlist.h>
 
 #include "feed_p.h"
@@ -81,6 +82,13 @@ static bool is_worthless(const struct request *request)
     return slot->role == SLOT_BULK && request->to.feed != NULL && request->epoch == slot->bad_epoch;
 }
 
+/* Is what the link says now of the mailbox that the request is for? */
+static bool may_be_answered(const struct request *request)
+{
+    const struct examine *oldest = request->slot->examines;
+    return oldest == NULL || oldest->epoch > request->epoch;
+}
+
 /* No longer on the link's account of what is under way. */
 static void leave_slot(struct request *request)
 {
@@ -96,14 +104,14 @@ static void leave_slot(struct request *request)
 static bool on_untagged(void *arg, const struct response *response)
 {
     struct request *request = arg;
-    return request->ops->untagged != NULL && !is_worthless(request) &&
+    return request->ops->untagged != NULL && may_be_answered(request) && !is_worthless(request) &&
            request->ops->untagged(request->arg, response);
 }
 
 static bool on_literal(void *arg, struct unit so_far, uint64_t size)
 {
     struct request *request = arg;
-    return request->ops->literal != NULL && !is_worthless(request) &&
+    return request->ops->literal != NULL && may_be_answered(request) && !is_worthless(request) &&
            request->ops->literal(request->arg, so_far, size);
 }
 

@@ -225,6 +225,39 @@ static void asks_parts_as_parts(void **state)
     wire_close(&wire);
 }
 
+/* Both are answered as BODY[]<0>: they are never in flight together. */
+static void parts_with_one_name_go_one_after_the_other(void **state)
+{
+    (void)state;
+    struct wire wire;
+    wire_open(&wire);
+    struct pending *a = ask(&wire, 1, "BODY[]<0.4>");
+    struct pending *b = ask(&wire, 1, "BODY[]<0.2>");
+    ask_more(&wire, b, "BODY[]<2.2>");
+    wire_rest(&wire);
+    assert_int_equal(wire.commands_n, 1);
+    bool is_longer = strstr(wire.commands[0].text, "<0.4>") != NULL;
+    assert_int_not_equal(is_longer, strstr(wire.commands[0].text, "<0.2>") != NULL);
+    assert_non_null(strstr(wire.commands[0].text, "<2.2>"));
+    say(&wire, is_longer ? "* 1 FETCH (UID 1 BODY[]<0> {4}\r\nabcd BODY[]<2> {2}\r\ncd)\r\n"
+                         : "* 1 FETCH (UID 1 BODY[]<0> {2}\r\nab BODY[]<2> {2}\r\ncd)\r\n");
+    wire_rest(&wire);
+    assert_int_equal(wire.commands_n, 1);
+    say(&wire, "0 OK done\r\n");
+    wire_rest(&wire);
+    assert_int_equal(wire.commands_n, 2);
+    say(&wire, is_longer ? "* 1 FETCH (UID 1 BODY[]<0> {2}\r\nab)\r\n"
+                         : "* 1 FETCH (UID 1 BODY[]<0> {4}\r\nabcd)\r\n");
+    say(&wire, "1 OK done\r\n");
+    wire_rest(&wire);
+    assert_here(&wire, a, "BODY[]<0.4>", "abcd");
+    assert_here(&wire, b, "BODY[]<0.2>", "ab");
+    assert_here(&wire, b, "BODY[]<2.2>", "cd");
+    release(&wire, a);
+    release(&wire, b);
+    wire_close(&wire);
+}
+
 /* More than asked for, at another place, or whole: not what was asked. */
 static void refuses_parts_that_do_not_fit(void **state)
 {
@@ -375,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_once_for_what_two_want),
+        cmocka_unit_test(parts_with_one_name_go_one_after_the_other),
         cmocka_unit_test(groups_by_what_is_missing),
         cmocka_unit_test(cuts_large_sets),
         cmocka_unit_test(takes_odd_orders),
