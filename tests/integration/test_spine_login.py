@@ -145,6 +145,38 @@ def test_odd_names_and_passwords(dovecot, fake, make_proxy, connect, name, passw
     refused(connect(client.port), quoted[0], 'pw' + quoted[1])
 
 
+@pytest.mark.parametrize('refusal', ['NO [AUTHENTICATIONFAILED] who are you', 'NO [UNAVAILABLE] not now', 'BAD what',
+                                     'NO [LIMIT] too many connections', '* BYE overloaded'])
+def test_one_refusal_on_reconnecting_throws_nobody_out(fake, make_proxy, connect, refusal):
+    """Design 8: one frightening answer must not end an office's sessions."""
+    for n in (1, 2):
+        fake.mailbox('INBOX').add(tools.mail(n))
+    proxy = make_proxy(fake.port)
+    clients = [connect(proxy.port, 'anna', timeout=30) for _ in range(3)]
+    for client in clients:
+        client.select()
+        client.fetch('1', 'BODY.PEEK[]')
+
+    def refuse(conn, command):
+        if refusal.startswith('*'):
+            conn.send(refusal + '\r\n')
+            conn.cut()
+        conn.send(command.tag + b' ' + refusal.encode() + b'\r\n')
+    fake.on('AUTHENTICATE', refuse, times=1)
+    fake.drop_all()
+    fake.wait_for('AUTHENTICATE', len(fake.seen('AUTHENTICATE')) + 1, 20)
+    for client in clients:
+        assert client.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == tools.mail(1)
+    fake.change(lambda: fake.mailbox('INBOX').add(tools.mail(3)))
+    for client in clients:
+        client.must('NOOP')
+    if 'FAILED' in refusal and not tools.LONG:
+        return      # the secret rests for a minute before it is tried again
+    for client in clients:
+        tools.wait_until(lambda c=client: c.must('NOOP').exists == 3, 80, 'the new mail')
+        assert client.fetch('2:3', 'BODY.PEEK[]')[3]['BODY[]'] == tools.mail(3)
+
+
 def test_upstream_away_is_told_as_that(make_proxy, connect):
     from imapjudge import ports
     client = connect(make_proxy(ports.free_port()).port)
