@@ -22,8 +22,7 @@ struct crash_slot {
     atomic_bool is_covered;
     atomic_uintptr_t map_begin;
     atomic_uintptr_t map_end;
-    _Atomic pthread_t reader; /* inside a transaction now; 0: none */
-    _Atomic pthread_t writer;
+    _Atomic pthread_t inside[CRASH_THREADS]; /* a transaction now; 0: none */
     char marker_path[PATH_MAX];
     char suspect_path[PATH_MAX];
 };
@@ -41,8 +40,11 @@ static bool is_in_map(struct crash_slot *slot, uintptr_t address)
 static bool is_inside(struct crash_slot *slot)
 {
     pthread_t self = pthread_self();
-    return atomic_load(&slot->is_covered) &&
-           (self == atomic_load(&slot->reader) || self == atomic_load(&slot->writer));
+    bool is_here = false;
+    for (int i = 0; i < CRASH_THREADS; i++) {
+        is_here = is_here || self == atomic_load(&slot->inside[i]);
+    }
+    return is_here && atomic_load(&slot->is_covered);
 }
 
 static bool create(const char *path, int flags)
@@ -172,28 +174,28 @@ void crash_uncover(struct env *env)
     struct crash_slot *slot = env->crash_slot;
     if (slot != NULL) {
         atomic_store(&slot->is_covered, false);
-        atomic_store(&slot->reader, 0);
-        atomic_store(&slot->writer, 0);
+        for (int i = 0; i < CRASH_THREADS; i++) {
+            atomic_store(&slot->inside[i], 0);
+        }
         atomic_store(&slot->is_taken, false);
         env->crash_slot = NULL;
     }
 }
 
-static void set_thread(struct env *env, bool is_writer, pthread_t thread)
+static void set_thread(struct env *env, enum crash_thread who, pthread_t thread)
 {
     struct crash_slot *slot = env->crash_slot;
     if (slot != NULL) {
-        atomic_store_explicit(is_writer ? &slot->writer : &slot->reader, thread,
-                              memory_order_relaxed);
+        atomic_store_explicit(&slot->inside[who], thread, memory_order_relaxed);
     }
 }
 
-void crash_enter(struct env *env, bool is_writer)
+void crash_enter(struct env *env, enum crash_thread who)
 {
-    set_thread(env, is_writer, pthread_self());
+    set_thread(env, who, pthread_self());
 }
 
-void crash_leave(struct env *env, bool is_writer)
+void crash_leave(struct env *env, enum crash_thread who)
 {
-    set_thread(env, is_writer, 0);
+    set_thread(env, who, 0);
 }

@@ -248,9 +248,9 @@ static int open_mdb(struct env *env)
     }
     /* Before the first page is touched, which may already be a damaged one. */
     crash_cover(env);
-    crash_enter(env, true);
+    crash_enter(env, CRASH_WRITER);
     rc = open_dbis(env);
-    crash_leave(env, true);
+    crash_leave(env, CRASH_WRITER);
     if (rc != 0) {
         env_close(env);
     }

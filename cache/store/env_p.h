@@ -82,7 +82,8 @@ void crash_cover(struct env *env);
 void crash_uncover(struct env *env);
 /* This thread is inside a transaction of the environment (or out of it): a wild SIGSEGV is its
  * fault. */
-void crash_enter(struct env *env, bool is_writer);
-void crash_leave(struct env *env, bool is_writer);
+enum crash_thread { CRASH_LOOP, CRASH_WRITER, CRASH_READER, CRASH_THREADS };
+void crash_enter(struct env *env, enum crash_thread who);
+void crash_leave(struct env *env, enum crash_thread who);
 
 #endif

@@ -15,11 +15,11 @@ MDB_txn *store__read_txn(struct store *store, enum env_kind kind)
     if (env->is_reading) {
         return env->read;
     }
-    crash_enter(env, false);
+    crash_enter(env, CRASH_LOOP);
     int rc = env->read == NULL ? mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &env->read)
                                : mdb_txn_renew(env->read);
     if (!store__rc_ok(store, kind, rc)) {
-        crash_leave(env, false);
+        crash_leave(env, CRASH_LOOP);
         return NULL;
     }
     env->is_reading = true;

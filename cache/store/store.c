@@ -99,6 +99,7 @@ enum status store_open(const struct store_options *options, struct store **out, 
     }
     msgq_init(&store->acks, options->wake, options->wake_arg);
     writer__start(store);
+    reader__start(store);
     *out = store;
     return OK;
 }
@@ -118,6 +119,7 @@ void store_close(struct store **store_in)
     touch_flush(store, true);
     store_settle(store);
     writer__join(store);
+    reader__join(store);
     store_poll(store);
     for (int i = 0; i < ENV_N; i++) {
         store__detach(store, (enum env_kind)i);
@@ -178,6 +180,7 @@ void store_flush(struct store *store)
 {
     touch_flush(store, false);
     send_batch(store);
+    reader__sample(store);
 }
 
 uint64_t store_backlog_bytes(const struct store *store)
@@ -315,7 +318,7 @@ void store_read_end(struct store *store)
         if (env->is_reading) {
             mdb_txn_reset(env->read);
             env->is_reading = false;
-            crash_leave(env, false);
+            crash_leave(env, CRASH_LOOP);
         }
     }
     if (store->reset_wanted != 0) {

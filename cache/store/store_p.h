@@ -7,6 +7,7 @@
 #include "env_p.h"
 #include "key_p.h"
 #include "op_p.h"
+#include "reader_p.h"
 #include "store/content.h"
 #include "store/record.h"
 #include "store/state.h"
@@ -90,6 +91,7 @@ struct store {
     uint64_t txn_bytes_max;
     uint64_t content_max_bytes;
     struct writer writer;
+    struct reader reader;
     struct msgq acks;
     /* loop */
     uint64_t next_id;

@@ -11,11 +11,11 @@ void txn_begin(struct txn *txn, struct env *env)
         txn->rc = MDB_INVALID;
         return;
     }
-    crash_enter(env, true);
+    crash_enter(env, CRASH_WRITER);
     txn->rc = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
     if (txn->rc != 0) {
         txn->mdb = NULL;
-        crash_leave(env, true);
+        crash_leave(env, CRASH_WRITER);
     }
 }
 
@@ -133,7 +133,7 @@ enum status txn_commit(struct txn *txn)
     txn->rc = mdb_txn_commit(txn->mdb);
     txn->mdb = NULL;
     txn->env->is_dirty = true;
-    crash_leave(txn->env, true);
+    crash_leave(txn->env, CRASH_WRITER);
     return env_status_of(txn->rc);
 }
 
@@ -142,7 +142,7 @@ void txn_abort(struct txn *txn)
     if (txn->mdb != NULL) {
         mdb_txn_abort(txn->mdb);
         txn->mdb = NULL;
-        crash_leave(txn->env, true);
+        crash_leave(txn->env, CRASH_WRITER);
     }
 }
 

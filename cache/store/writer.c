@@ -204,7 +204,9 @@ static void reset(struct store *store, struct op_reset *op)
         if ((op->envs & 1U << i) == 0) {
             continue;
         }
+        (void)pthread_mutex_lock(&store->reader.envs_lock);
         enum status st = env_recreate(env, &meta);
+        (void)pthread_mutex_unlock(&store->reader.envs_lock);
         if (st != OK) {
             env_mark(env);
             op->op.result = st;
