@@ -14,8 +14,9 @@ WEIGHTS = {
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 6, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
-    'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1,
+    'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
 }
+NOT_CUT = ('IDLE', 'DONE', 'LOGOUT', 'CAPABILITY', 'ENABLE', 'INVALID')
 LARGEST_BOX = 120
 
 
@@ -37,20 +38,35 @@ class Op:
 
     def __repr__(self):
         who = 'outside' if self.session is None else 's%d' % self.session
-        mail = ' + mail %d' % self.meta['mail'] if 'mail' in self.meta else ''
-        return '%s: %s%s' % (who, self.text or self.verb, mail)
+        more = ' + mail %d' % self.meta['mail'] if 'mail' in self.meta else ''
+        if 'changes' in self.meta:
+            more += ' %s' % [repr(Op.of_dict(change)) for change in self.meta['changes']]
+        if self.meta.get('cut'):
+            more += ' (cut %s)' % self.meta['cut']
+        return '%s: %s%s' % (who, self.text or self.verb, more)
 
 
 class Generator:
-    """next(world) -> Op. world: what the harness tells (see judge.World); only state equal on both twins is used."""
+    """next(world) -> Op. world: what the harness tells (see judge.World); only state equal on both twins is used.
+    cut_in: the share of commands that the subject's links are cut in."""
 
-    def __init__(self, seed, mails, weights=None):
+    def __init__(self, seed, mails, weights=None, cut_in=0):
         self.random = random.Random(seed)
         self.mails = mails
         self.weights = dict(WEIGHTS, **(weights or {}))
+        self.cut_in = cut_in
         self._follow = {}           # session -> Op to come next in it
 
     def next(self, world):
+        op = self._choose(world)
+        pick = self.random
+        if self.cut_in and op.session is not None and op.verb not in NOT_CUT and pick.random() < self.cut_in:
+            if not op.meta.get('invalid') and 'UNCHANGEDSINCE' not in op.text:
+                op.meta['cut'] = [pick.choice(('up', 'down', 'down')), pick.choice((1, 1, 1, 2, 2, 3)),
+                                  pick.choice((0, 0.3, 0.9, 1)), pick.random() < 0.5]
+        return op
+
+    def _choose(self, world):
         pick = self.random
         session = pick.randrange(len(world.views))
         follow = self._follow.pop(session, None)
@@ -70,7 +86,7 @@ class Generator:
         view = world.views[session]
         selected = view.box is not None
         if name in ('select', 'append', 'status', 'list', 'lsub', 'noop', 'create', 'delete', 'rename', 'subscribe',
-                    'invalid', 'outside', 'relogin', 'capability'):
+                    'invalid', 'outside', 'relogin', 'capability', 'cut', 'kill'):
             return True
         if name == 'idle':
             return 'IDLE' in world.capabilities
@@ -383,6 +399,21 @@ class Generator:
             return Op(None, 'STORE', 'UID STORE %s %sFLAGS.SILENT (%s)' % (
                 uids, pick.choice('+-'), ' '.join(self._flag_list())), box=box)
         return Op(None, 'EXPUNGE', uids, box=box)
+
+    # ---- what happens to the subject alone
+
+    def _changes(self, world, most):
+        return [self._outside(world, None).as_dict() for _ in range(self.random.randint(0, most))]
+
+    def _cut(self, world, session):
+        """All links end while nothing is asked; away: seconds for which there are no new ones. Without changes from
+        outside the next command comes at once."""
+        changes = self._changes(world, 3)
+        return Op(None, 'CUT', changes=changes, away=1.2 if self.random.random() < 0.1 else 0,
+                  rest=bool(changes) or self.random.random() < 0.3)
+
+    def _kill(self, world, session):
+        return Op(None, 'KILL', changes=self._changes(world, 3), back=self.random.random() < 0.8)
 
     # ---- SEARCH
 

@@ -14,6 +14,7 @@ from imapjudge.imapclient import Lit
 import generate
 from answers import Answer, Comparer
 from model import Truth, View
+from recheck import Recheck
 from rules import Mismatch, Rules
 
 POINTS_MAX = 10
@@ -52,7 +53,10 @@ class Side:
         self.outside = self.control('outside')
 
     def login(self, number):
-        client = imapclient.IMAPClient(*self.address, timeout=self.timeout, name='%s s%d' % (self.name, number), keep=200)
+        return self.new_client('s%d' % number)
+
+    def new_client(self, name):
+        client = imapclient.IMAPClient(*self.address, timeout=self.timeout, name='%s %s' % (self.name, name), keep=200)
         return client.login(self.user, self.password)
 
     def control(self, name):
@@ -76,6 +80,8 @@ class Settings:
         self.settle = 10.0
         self.timeout = 30.0
         self.full_every = 100
+        self.cut_in = 0             # share of commands that a cut comes into
+        self.hidden = ()            # capabilities the subject's upstream seems not to have
         self.ops = None             # replay these instead of generating
         for name, value in values.items():
             if not hasattr(self, name):
@@ -86,8 +92,8 @@ class Settings:
 class Judge:
     """run() to the end or to a Mismatch; then .step, .ops, .rules.used, report()."""
 
-    def __init__(self, settings, direct, subject, mails, rules=None):
-        """direct, subject: dicts address, control, user, password."""
+    def __init__(self, settings, direct, subject, mails, rules=None, trouble=None):
+        """direct, subject: dicts address, control, user, password. trouble: see trouble.py."""
         self.settings = settings
         self.rules = rules or Rules()
         self.compare = Comparer(self.rules)
@@ -98,13 +104,19 @@ class Judge:
         self.direct = Side('direct', sessions=settings.sessions, timeout=settings.timeout, **direct)
         self.subject = Side('subject', sessions=settings.sessions, timeout=settings.timeout, **subject)
         self.sides = (self.direct, self.subject)
+        self.compare.recheck = Recheck(self.direct.outside)
+        if 'UIDPLUS' in settings.hidden:
+            self.compare.hidden_codes = ('APPENDUID', 'COPYUID')
+        self.trouble = trouble
+        if trouble is not None:
+            trouble.join(self)
         self.idling = [False] * settings.sessions
         self.points = collections.defaultdict(list)
         self.unsettled = {}
         self._modseqs = []
         shared = self.direct.clients[0].capability() & self.subject.clients[0].capability()
         self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, shared)
-        self.generator = generate.Generator(settings.seed, mails, settings.weights)
+        self.generator = generate.Generator(settings.seed, mails, settings.weights, settings.cut_in)
 
     def close(self):
         for side in self.sides:
@@ -122,6 +134,8 @@ class Judge:
                 self.step += 1
                 self.ops.append(op)
                 self._one(op)
+                if self.trouble is not None:
+                    self.trouble.check()
                 if self.step % self.settings.full_every == 0:
                     self.full_check()
             self.finish()
@@ -141,12 +155,15 @@ class Judge:
         self.counts[op.verb] += 1
         self._listen()
         self._modseqs = []
-        if op.session is None:
-            self._outside(op)
+        if op.verb in ('CUT', 'KILL'):
+            if self.trouble is None or not self.trouble.make(op):
+                return
+        elif op.session is None:
+            self.outside(op)
         elif op.verb == 'IDLE':
             self._idle(op)
         elif not self.idling[op.session] or op.verb == 'DONE':
-            self._command(op)
+            self.command(op)
         self.barrier()
         self._check_modseqs()
         if self.step % 7 == 0:
@@ -179,7 +196,7 @@ class Judge:
             text = text.replace('{uidvalidity}', str(side.truths[op.meta['box']].uidvalidity))
         return text
 
-    def _parts(self, op, side):
+    def parts(self, op, side):
         text = self._text(op, side)
         if 'mail' in op.meta:
             return text, Lit(self.mails[op.meta['mail']].octets, op.meta.get('sync', False))
@@ -201,7 +218,7 @@ class Judge:
         changed = [s.truths[op.meta['box']].changed_since(point[s.name]) for s in self.sides]
         return changed[0] != changed[1]
 
-    def _command(self, op):
+    def command(self, op):
         if self._drop_unfit(op):
             self.counts['(dropped)'] += 1
             return
@@ -213,8 +230,9 @@ class Judge:
             results = [side.clients[number].done() for side in self.sides]
             self.idling[number] = False
         else:
-            tags = [side.clients[number].start(*self._parts(op, side)) for side in self.sides]
-            results = [side.clients[number].wait(tag) for side, tag in zip(self.sides, tags)]
+            results = self._ask(op)
+            if results is None:
+                return
         answers = [Answer(op, side.views[number], result) for side, result in zip(self.sides, results)]
         direct, subject = answers
         if op.verb == 'STATUS':
@@ -230,7 +248,15 @@ class Judge:
         if op.verb == 'SELECT' and direct.status == 'OK':
             self._selected(op, direct, subject)
         if op.verb == 'LOGOUT':
-            self._login_again(number)
+            self.login_again(number)
+
+    def _ask(self, op):
+        """The results of both sides; None when the subject's links were cut and there is nothing to compare."""
+        number = op.session
+        if self.trouble is not None and self.trouble.is_near(op):
+            return self.trouble.ask(op)
+        tags = [side.clients[number].start(*self.parts(op, side)) for side in self.sides]
+        return [side.clients[number].wait(tag) for side, tag in zip(self.sides, tags)]
 
     def _after(self, op, side, answer, before):
         """What the command did to the session."""
@@ -384,7 +410,7 @@ class Judge:
                 return '%s: direct %s, subject %s' % (item, one[item], other[item])
         return None
 
-    def _login_again(self, number):
+    def login_again(self, number):
         for side in self.sides:
             side.clients[number].close()
             old = side.clients[number].transcript
@@ -403,6 +429,8 @@ class Judge:
 
     def _watch(self, number):
         """A session in IDLE hears of all that happened without a command of its own, where the direct one does."""
+        if 'IDLE' in self.settings.hidden:
+            return                  # the subject is not told either
         for side in self.sides:
             client, view = side.clients[number], side.views[number]
             if view.box is None:
@@ -420,12 +448,12 @@ class Judge:
 
     # ---- from outside
 
-    def _outside(self, op):
+    def outside(self, op):
         box = op.meta['box']
         for side in self.sides:
             client = side.outside
             if op.verb == 'APPEND':
-                client.must(*self._parts(op, side))
+                client.must(*self.parts(op, side))
                 continue
             client.must('SELECT "%s"' % box)
             if op.verb == 'STORE':
@@ -474,7 +502,10 @@ class Judge:
         client, view = self.subject.clients[number], self.subject.views[number]
         truth = self.subject.truths[view.box]
         while truth.order:
-            for response in client.must('UID FETCH 1:* (FLAGS)').untagged:
+            result = client.cmd('UID FETCH 1:* (FLAGS)')
+            if not result.ok and (self.trouble is None or result.code != 'UNAVAILABLE'):
+                raise Mismatch('status', '%s: %r' % (view.name, result.tagged))
+            for response in result.untagged:
                 view.apply(response, 'UID FETCH')
             if view.settle(truth):
                 return
@@ -552,7 +583,7 @@ class Judge:
         """Everybody out of IDLE, then all mailboxes with all octets."""
         for number, idling in enumerate(self.idling):
             if idling:
-                self._command(generate.Op(number, 'DONE'))
+                self.command(generate.Op(number, 'DONE'))
         self.barrier()
         self.full_check()
         one, other = (_mailboxes(side) for side in self.sides)

@@ -15,6 +15,7 @@ import collections
 import contextlib
 import json
 import pathlib
+import re
 import shlex
 import socket
 import subprocess
@@ -29,9 +30,11 @@ from imapjudge import imapclient, ports, procs, relay  # noqa: E402
 
 import faulty  # noqa: E402
 import generate  # noqa: E402
+import middle  # noqa: E402
 import twins  # noqa: E402
 from judge import Judge, Settings  # noqa: E402
 from rules import Mismatch  # noqa: E402
+from trouble import Trouble  # noqa: E402
 
 
 def arguments(argv=None):
@@ -52,6 +55,12 @@ def arguments(argv=None):
     parser.add_argument('--sessions', type=int, default=5)
     parser.add_argument('--weight', action='append', default=[], metavar='NAME=N',
                         help='of a kind of command: ' + ' '.join(generate.WEIGHTS))
+    parser.add_argument('--cut', type=float, default=0, metavar='N',
+                        help='weight of cutting all links of the subject while nothing is asked')
+    parser.add_argument('--cut-in', type=float, default=0, metavar='SHARE', help='of commands to cut its links amid')
+    parser.add_argument('--kill', type=float, default=0, metavar='N',
+                        help='weight of kill -9 and a new start with the same cache')
+    parser.add_argument('--hide', default='', metavar='A,B', help='let its upstream seem to lack: ' + ' '.join(middle.NEEDS))
     parser.add_argument('--only', help='commas: nothing but these kinds')
     parser.add_argument('--format', default='sdbox', choices=('sdbox', 'mdbox', 'maildir'),
                         help='of the own Dovecot; a Maildir may lose and find a message again when it is busy')
@@ -64,6 +73,10 @@ def arguments(argv=None):
     options = parser.parse_args(argv)
     if options.subject and not options.direct:
         parser.error('--subject needs --direct')
+    options.hide = [name for name in options.hide.upper().split(',') if name]
+    options.is_troubled = bool(options.cut or options.cut_in or options.kill or options.hide)
+    if options.is_troubled and not options.subject_cmd:
+        parser.error('--cut, --cut-in, --kill and --hide need --subject-cmd')
     return options
 
 
@@ -77,52 +90,75 @@ def weights_of(options):
         if name not in generate.WEIGHTS:
             raise SystemExit('no such kind of command: ' + name)
         weights[name] = float(value)
+    weights.update(cut=options.cut, kill=options.kill)
     return weights
 
 
+_SANITIZER = re.compile(r'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error: ')
+
+
 class Subject:
-    """What is judged, in front of our Dovecot: .port"""
+    """What is judged, in front of our Dovecot: .port, and .trouble where it is to be troubled."""
 
     def __init__(self, options, upstream_port, folder):
         self._stack = contextlib.ExitStack()
         self.log = pathlib.Path(folder) / 'subject.log'
+        self.trouble = None
+        self._process = None
         if options.relay:
             self.port = self._stack.enter_context(relay.Relay(upstream_port)).port
         elif options.fault:
             self.port = self._stack.enter_context(faulty.FaultyRelay(upstream_port, options.fault)).port
         else:
             self.port = ports.free_port()
-            self._start(options.subject_cmd.format(upstream_port=upstream_port, listen_port=self.port,
-                                                   folder=shlex.quote(str(folder))))
+            if options.is_troubled:
+                between = self._stack.enter_context(middle.Middle(upstream_port, options.hide))
+                self.trouble = Trouble(between, self)
+                upstream_port = between.port
+            self._command = options.subject_cmd.format(upstream_port=upstream_port, listen_port=self.port,
+                                                       folder=shlex.quote(str(folder)))
+            self.start()
 
-    def _start(self, command):
+    def start(self):
         with open(self.log, 'ab') as log:
-            process = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       preexec_fn=procs.die_with_parent)
-        self._stack.callback(self._stop, process)
+            self._process = subprocess.Popen(shlex.split(self._command), stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=log, preexec_fn=procs.die_with_parent)
         deadline = time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < deadline:
+        while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(('127.0.0.1', self.port), timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        self.close()
-        raise SystemExit('the subject did not come up: %s\n%s' % (command, self.tail()))
+        self.kill9()
+        raise SystemExit('the subject did not come up: %s\n%s' % (self._command, self.tail()))
 
-    @staticmethod
-    def _stop(process):
-        process.terminate()
+    def kill9(self):
+        self._process.kill()
+        self._process.wait()
+
+    def end(self):
+        """Stop it; what there is to complain of, or ''."""
+        if self._process is None:
+            return ''
+        self._process.terminate()
         try:
-            process.wait(30)
+            status = self._process.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill9()
+            return 'it does not leave on SIGTERM'
+        self._process = None
+        found = _SANITIZER.search(self.log.read_text(errors='replace'))
+        if found:
+            return found.group()
+        return 'it left with status %s' % status if status else ''
 
     def tail(self, lines=40):
         return '\n'.join(self.log.read_text(errors='replace').splitlines()[-lines:]) if self.log.exists() else ''
 
     def close(self):
+        if self._process is not None:
+            self.kill9()
         self._stack.close()
 
 
@@ -174,8 +210,9 @@ class Bench:
 def converse(options, bench, seed, commands, ops=None):
     """One conversation: (judge, mismatch or None)."""
     settings = Settings(seed=seed, commands=commands, sessions=options.sessions, weights=weights_of(options),
-                        settle=options.settle, ops=ops)
-    judge = Judge(settings, *bench.pair(), bench.mails)
+                        settle=options.settle, ops=ops, cut_in=options.cut_in, hidden=options.hide)
+    trouble = bench.subject.trouble if bench.subject is not None else None
+    judge = Judge(settings, *bench.pair(), bench.mails, trouble=trouble)
     try:
         judge.run()
         return judge, None
@@ -223,6 +260,10 @@ def failed(options, bench, judge, mismatch, seed):
     how = ['--subject-cmd', options.subject_cmd] if options.subject_cmd else (
         ['--relay'] if options.relay else ['--fault', options.fault] if options.fault else
         ['--direct', options.direct, '--subject', options.subject])
+    for name in ('cut', 'cut_in', 'kill'):
+        if getattr(options, name):
+            how += ['--' + name.replace('_', '-'), str(getattr(options, name))]
+    how += ['--hide', ','.join(options.hide)] if options.hide else []
     for name in ('only', 'weight'):
         for value in ([getattr(options, name)] if name == 'only' else options.weight):
             how += ['--' + name, value] if value else []
@@ -248,9 +289,16 @@ def main(argv=None):
                 failed(options, bench, judge, mismatch, seed)
                 return 1
             print('seed %d: %d commands, no difference but the allowed' % (seed, judge.step), flush=True)
+        complaint = bench.subject.end() if bench.subject is not None else ''
+        if complaint:
+            print('---- subject log\n%s\n---- FAILED seeds %d..%d: %s' % (
+                bench.subject.tail(120), options.seed, options.seed + options.runs - 1, complaint))
+            return 1
     seconds = time.monotonic() - started
     print('%d commands in %.1f s, %.0f a second; %s' % (done, seconds, done / seconds,
                                                         ' '.join('%s %d' % c for c in sorted(counts.items()))))
+    if bench.subject is not None and bench.subject.trouble is not None:
+        print('resynchronised by: ' + ' '.join('%s %d' % r for r in bench.subject.trouble.middle.rungs.items()))
     print('allowed differences met: ' + (' '.join('%s %d' % u for u in sorted(used.items())) or 'none'))
     return 0
 

@@ -1,5 +1,4 @@
-"""The harness proven: it passes before a plain relay and catches every seeded fault. Also the run on the proxy itself
-when IMAPCACHED_BIN is set: IMAPCACHED_DIFF_COMMANDS (20,000) commands, IMAPCACHED_DIFF_SEED (1), five sessions."""
+"""The harness proven: it passes before a plain relay and catches every seeded fault."""
 import os
 import subprocess
 import sys
@@ -150,17 +149,3 @@ def test_failure_prints_seed_transcript_and_how_to_repeat():
     assert 'FAILED seed 5' in done.stdout and 'fetch-twice: subject' in done.stdout
     assert '---- subject s0' in done.stdout and '---- direct s4' in done.stdout
     assert 'suffice for it' in done.stdout and 'run.py --seed 5' in done.stdout
-
-
-@pytest.mark.skipif(not os.environ.get('IMAPCACHED_BIN'), reason='IMAPCACHED_BIN is not set')
-def test_proxy(tmp_path):
-    """At least 20,000 commands on a CI run; longer by the environment."""
-    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
-    commands = int(os.environ.get('IMAPCACHED_DIFF_COMMANDS', '20000'))
-    per_run = min(commands, 4000)
-    seed = os.environ.get('IMAPCACHED_DIFF_SEED', '1')
-    subject = os.environ['IMAPCACHED_BIN'] + (' --upstream imap://127.0.0.1:{upstream_port} '
-                                              '--listen 127.0.0.1:{listen_port} --cache {folder}/cache')
-    done = subprocess.run([sys.executable, run, '--subject-cmd', subject, '--seed', seed, '--commands', str(per_run),
-                           '--runs', str(-(-commands // per_run))], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-20000:] + done.stderr

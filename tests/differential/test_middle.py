@@ -1,0 +1,143 @@
+"""What stands between proved on Dovecot alone: hiding, cutting, and the second opinion on searches."""
+import threading
+
+import pytest
+
+from imapjudge import dovecot, imapclient
+from imapjudge.imapclient import Lit
+from middle import Middle, NEEDS
+from recheck import Recheck, Search
+
+MAIL = b'Subject: one\r\n\r\n* OK [HIGHESTMODSEQ 1] is text\r\nA1 BAD [CAPABILITY MOVE]\r\n'
+
+
+@pytest.fixture(scope='module')
+def server():
+    with dovecot.Dovecot(users=4) as running:
+        yield running
+
+
+@pytest.fixture
+def behind(server):
+    """behind(hide...) -> (Middle, client of a new user)."""
+    opened = []
+
+    def make(*hide):
+        middle = Middle(server.port, hide).start()
+        client = imapclient.IMAPClient('127.0.0.1', middle.port).login(server.new_user())
+        opened.append((middle, client))
+        return middle, client
+    yield make
+    for middle, client in opened:
+        client.close()
+        middle.stop()
+
+
+def test_nothing_hidden_changes_nothing(server, behind):
+    middle, client = behind()
+    assert {'QRESYNC', 'CONDSTORE', 'UIDPLUS', 'IDLE', 'MOVE', 'ESEARCH', 'ENABLE'} <= client.capability()
+    assert client.append('INBOX', MAIL).code == 'APPENDUID'
+    assert not middle.unoffered
+
+
+def test_words_and_codes_are_hidden(behind):
+    hide = ('QRESYNC', 'CONDSTORE', 'UIDPLUS', 'NAME')
+    middle, client = behind(*hide)
+    assert b'Dovecot' not in client.greeting.raw
+    assert not client.capability() & set(hide)
+    done = client.append('INBOX', MAIL, sync=True)
+    assert done.ok and done.code is None
+    codes = client.select().codes()
+    assert 'UIDVALIDITY' in codes and 'HIGHESTMODSEQ' not in codes
+    assert client.fetch('1', 'BODY[]')[1]['BODY[]'] == MAIL
+    assert not middle.unoffered
+
+
+ASKED = {'QRESYNC': 'ENABLE QRESYNC', 'CONDSTORE': 'SELECT INBOX (CONDSTORE)', 'UIDPLUS': 'UID EXPUNGE 1',
+         'ESEARCH': 'SEARCH RETURN (ALL) ALL', 'IDLE': 'IDLE', 'MOVE': 'UID MOVE 1 INBOX', 'UNSELECT': 'UNSELECT',
+         'ENABLE': 'ENABLE CONDSTORE', 'LIST-STATUS': 'LIST "" "*" RETURN (STATUS (MESSAGES))',
+         'SASL-IR': 'AUTHENTICATE PLAIN AAAA', 'ID': 'ID NIL', 'LITERAL+': None, 'NAME': None}
+
+
+@pytest.mark.parametrize('name', sorted(NEEDS))
+def test_what_is_not_offered_is_refused_and_remembered(behind, name):
+    middle, client = behind(name)
+    client.select()
+    if ASKED[name]:
+        assert client.cmd(ASKED[name]).status == 'BAD'
+    elif name == 'LITERAL+':
+        client.start('APPEND INBOX ', Lit(MAIL, sync=False))
+        assert client.read_response().name == 'BAD'
+    assert [text.partition(':')[0] for text in middle.unoffered] == ([name] if name != 'NAME' else [])
+    asked = 'SEARCH SUBJECT "UID MOVE (QRESYNC ENABLE MODSEQ"'
+    assert client.cmd(asked).ok
+    assert len(middle.unoffered) == (name != 'NAME')
+
+
+def test_hang_up_waits_for_the_other_side(behind):
+    middle, client = behind()
+    ended = threading.Event()
+
+    def close_late():
+        client.read_until_closed()
+        ended.set()
+        client.close()
+    watcher = threading.Thread(target=close_late)
+    watcher.start()
+    assert middle.hang_up() == 1
+    assert ended.is_set()
+    watcher.join()
+    assert middle.live() == []
+
+
+def test_held_links_go_on_later(server, behind):
+    middle, _ = behind()
+    middle.hold()
+    late = imapclient.IMAPClient('127.0.0.1', middle.port, connect=False, timeout=0.3)
+    with pytest.raises(imapclient.IMAPTimeout):
+        late.connect()
+    middle.hold(False)
+    assert late.read_response(5).name == 'OK'
+    late.close()
+
+
+def test_armed_cut_comes_where_it_was_asked_for(behind):
+    middle, client = behind()
+    middle.arm('up', 2, 0, False)
+    assert client.cmd('NOOP').ok
+    with pytest.raises(imapclient.IMAPClosed):
+        client.cmd('CREATE x')
+    assert middle.disarm()
+    middle, client = behind()
+    middle.arm('down', 1, 0.5, False)
+    with pytest.raises(imapclient.IMAPClosed):
+        client.cmd('NOOP')
+    assert middle.disarm()
+    middle, client = behind()
+    middle.arm('down', 1, 0.5, False)
+    assert not middle.disarm()
+    assert client.cmd('NOOP').ok
+
+
+@pytest.mark.parametrize('text,found', [
+    ('ALL', {1, 2, 3, 4}), ('SEEN', {2, 4}), ('NOT (DELETED SEEN)', {1, 2, 3}), ('NOT DELETED SEEN', {2}),
+    ('OR NOT (DELETED SEEN) (DELETED SEEN)', {1, 2, 3, 4}), ('OR DELETED SEEN', {2, 3, 4}), ('UID 2:3 SEEN', {2}),
+    ('HEADER Subject "a (b"', {1}), ('2:3 NOT KEYWORD x', {2, 3}),
+])
+def test_search_keys_one_by_one(text, found):
+    leaves = {b'ALL': {1, 2, 3, 4}, b'SEEN': {2, 4}, b'DELETED': {3, 4}, b'UID 2:3': {2, 3}, b'2:3': {2, 3},
+              b'KEYWORD x': {4}, b'HEADER Subject "a (b"': {1}}
+    assert Search(text.encode(), leaves.__getitem__, {1, 2, 3, 4}).uids() == found
+
+
+def test_only_the_end_of_no_header_may_be_told_wrong(server):
+    client = server.client(server.new_user())
+    client.append('INBOX', MAIL)
+    recheck = Recheck(client)
+    none, some = 'BODY[HEADER.FIELDS (X-NONE)]<1>', 'BODY[HEADER.FIELDS (SUBJECT)]<1>'
+    assert recheck.is_end_of_no_header('INBOX', 1, none, b'\r')
+    assert recheck.is_end_of_no_header('INBOX', 1, none, b'\n')
+    for name, value in ((none, b'x'), (none, b''), (some, b'\n'), (none.replace('<1>', '<0>'), b'\r'),
+                        (none.replace('<1>', ''), b'\n')):
+        assert not recheck.is_end_of_no_header('INBOX', 1, name, value), (name, value)
+    client.close()

@@ -1,0 +1,17 @@
+"""The proxy judged: IMAPCACHED_DIFF_COMMANDS (20,000) commands in conversations of five sessions, seeds counting up from
+IMAPCACHED_DIFF_SEED (1). A failure names its seed and the command that repeats it."""
+import os
+
+import pytest
+
+from proxyrun import needs_binary, run
+
+COMMANDS = int(os.environ.get('IMAPCACHED_DIFF_COMMANDS') or 20000)
+SEED = int(os.environ.get('IMAPCACHED_DIFF_SEED') or 1)
+PER_RUN = min(COMMANDS, 2000)
+
+
+@needs_binary
+@pytest.mark.parametrize('seed', range(SEED, SEED + -(-COMMANDS // PER_RUN)))
+def test_proxy(seed):
+    assert 'seed %d: %d commands, no difference but the allowed' % (seed, PER_RUN) in run(seed, PER_RUN)

@@ -1,0 +1,39 @@
+"""The proxy judged while its upstream is not what it was: links cut between and amid commands, capabilities hidden, the
+proxy killed and started again. Long forms with IMAPCACHED_LONG=1."""
+import os
+import re
+
+import pytest
+
+from proxyrun import LONG, needs_binary, run
+
+SEED = int(os.environ.get('IMAPCACHED_DIFF_SEED') or 1)
+NO_MODSEQ = 'QRESYNC,CONDSTORE'
+POOR = NO_MODSEQ + ',UIDPLUS,ESEARCH,LITERAL+,MOVE'
+# name: (commands, how, rungs of the ladder that have to be used, and never)
+RUNS = {
+    'cut': (500, '--cut 4', ['QRESYNC'], []),
+    'cut-amid': (400, '--cut 2 --cut-in 0.3', ['QRESYNC'], []),
+    'condstore': (500, '--hide QRESYNC', [], ['QRESYNC']),
+    'condstore-cut': (400, '--hide QRESYNC --cut 4', ['CONDSTORE'], ['QRESYNC']),
+    'no-modseq': (500, '--hide %s' % NO_MODSEQ, ['scan'], ['QRESYNC', 'CONDSTORE']),
+    'no-modseq-cut': (400, '--hide %s --cut 4' % NO_MODSEQ, ['scan'], ['QRESYNC', 'CONDSTORE']),
+    'poor': (500, '--hide %s,NAME' % POOR, ['scan'], ['QRESYNC', 'CONDSTORE']),
+    'poor-cut-amid': (300, '--hide %s --cut 2 --cut-in 0.3' % POOR, ['scan'], ['QRESYNC', 'CONDSTORE']),
+    'no-idle': (200, '--hide IDLE --weight outside=0.5', [], []),
+    'no-idle-poor-cut': (200, '--hide %s,IDLE,NAME --weight outside=0.5 --cut 2' % POOR, ['scan'], ['CONDSTORE']),
+    'kill': (300, '--kill 4', ['QRESYNC'], []),
+    'kill-condstore': (300, '--kill 4 --cut 2 --hide QRESYNC', ['CONDSTORE'], ['QRESYNC']),
+}
+
+
+@needs_binary
+@pytest.mark.parametrize('name', RUNS)
+def test_trouble(name):
+    commands, how, used, unused = RUNS[name]
+    told = run(SEED, commands * (20 if LONG else 1), *how.split())
+    rungs = dict(re.findall(r'(QRESYNC|CONDSTORE|scan|SEARCH ALL) (\d+)', told[told.index('resynchronised by'):]))
+    for rung in used:
+        assert int(rungs[rung]) > 0, (rung, told)
+    for rung in unused:
+        assert int(rungs[rung]) == 0, (rung, told)
