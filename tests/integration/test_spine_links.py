@@ -251,14 +251,15 @@ def test_link_dies_twice_in_one_literal(proxy, dovecot, user, tap, connect):
 
 def test_link_dies_for_good_in_a_literal_and_nothing_is_padded(dovecot, user, tap, make_proxy, connect):
     body = tools.mail(1, 1_000_000)
-    dovecot.fill(user, 'INBOX', [body])
+    dovecot.fill(user, 'INBOX', [body, tools.mail(2)])
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='command_timeout = 3s connect_timeout = 2s')
     client = connect(proxy.port, user)
     client.select()
+    client.fetch('2', 'BODY.PEEK[]')  # the link for bodies is up: none may be had after the cut
+    tap.refuse(True)
     tap.cut_in_literal(300_000, least=500_000)
     client.send_raw(b'x FETCH 1 (BODY.PEEK[])\r\n')
     tools.wait_until(lambda: tap.cuts == 1)
-    tap.refuse(True)
     tap.kill_all()
     data = client.read_until_closed(90)
     head = b'* 1 FETCH (BODY[] {%d}\r\n' % len(body)
