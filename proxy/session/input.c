@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "session_p.h"
 
+enum { QUEUE_BYTES = 1024 * 1024 }; /* of parsed commands; then reading waits */
+
 static const struct verb *const verbs[CMD_N] = {
     [CMD_CAPABILITY] = &verb_capability, [CMD_NOOP] = &verb_noop,
     [CMD_LOGOUT] = &verb_logout,         [CMD_ID] = &verb_id,
@@ -287,7 +289,7 @@ static size_t room(struct session *session)
     if (session->input_job != NULL) {
         return SIZE_MAX;
     }
-    if (!pay_go(session) || session->blocks_input || session->jobs_bytes >= SESSION_JOBS_BYTES ||
+    if (!pay_go(session) || session->blocks_input || session->jobs_bytes >= QUEUE_BYTES ||
         session->jobs_n >= session->settings->limits.pipelined_commands) {
         return 0;
     }

@@ -44,7 +44,6 @@ enum session_enabled { ENABLED_CONDSTORE = 1, ENABLED_QRESYNC = 2 };
 enum {
     JOB_ARENA_MAX = 4 * 1024 * 1024,
     SESSION_OUT_BUDGET = 256 * 1024, /* octets written by one job in one turn */
-    SESSION_JOBS_BYTES = 1024 * 1024, /* of parsed commands in the queue; then reading waits */
     SESSION_STILL_HERE_MS = 2 * 60 * 1000,
 };
 
@@ -67,8 +66,7 @@ struct job {
     struct command parsed;
     const struct verb *verb;
     enum status parse_status; /* not OK: answered BAD when its turn comes */
-    bool is_started;
-    bool is_planned;
+    bool is_started, is_planned;
     size_t queued_bytes; /* of the arena, while in the queue */
     void *work;
 };
@@ -80,8 +78,7 @@ struct session {
     const struct session_ops *ops;
     void *root;
     struct netaddr peer;
-    bool is_tls_listener;
-    bool has_starttls;
+    bool is_tls_listener, has_starttls;
     bool allow_cleartext;
     bool is_ended; /* the client has closed its side */
     struct tls_server *tls;
