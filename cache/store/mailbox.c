@@ -183,6 +183,15 @@ enum status store_mailbox_open(struct store *store, struct slice account, struct
     return OK;
 }
 
+bool store_mailbox_is_new(const struct store *store, uint64_t id)
+{
+    const struct pending_name *name = store->names;
+    while (name != NULL && name->id != id) {
+        name = name->hh.next;
+    }
+    return name != NULL;
+}
+
 void store_mailbox_drop(struct store *store, struct slice account, struct slice name)
 {
     unsigned char hash[NAME_HASH_BYTES];

@@ -100,7 +100,10 @@ struct feed *account_find_feed(struct account *account, struct slice name);
 /* The name is about to be deleted or renamed: its feed lets go of it, its views are told BYE once
  * the upstream has said OK (account_name_changed()). */
 void account_name_leaving(struct account *account, struct slice name);
-/* CREATE, DELETE or RENAME of @name succeeded: cached records of the name go. */
+/* CREATE, DELETE or RENAME of @name succeeded: cached records of the name go, and what is live below
+ * it is selected anew. */
 void account_name_changed(struct account *account, struct slice name);
+/* It may have succeeded. */
+void account_name_doubtful(struct account *account, struct slice name);
 
 #endif

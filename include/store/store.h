@@ -72,6 +72,8 @@ void store_read_end(struct store *store);
  * background.  LIMIT: a text longer than STORE_NAME_MAX. */
 enum status store_mailbox_open(struct store *store, struct slice account, struct slice name,
                                uint32_t uidvalidity, uint64_t *id_out) MUST_USE;
+/* Was it made just now, so that nothing can be kept under it?  Ask right after opening. */
+bool store_mailbox_is_new(const struct store *store, uint64_t id);
 /* Forget all that is kept under the name (it was created, deleted or renamed).  From now on
  * store_mailbox_open() makes a new id; an id still held finds nothing that was put before. */
 void store_mailbox_drop(struct store *store, struct slice account, struct slice name);

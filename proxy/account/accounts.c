@@ -1,5 +1,6 @@
 /* The registry of accounts: found by (upstream, authzid, authcid), kept while sessions use them and
  * account_linger_ms after the last one has left, then closed and wiped. */
+#include <ctype.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -231,13 +232,40 @@ void account_name_leaving(struct account *account, struct slice name)
     }
 }
 
+/* Mailboxes below @name, whatever the hierarchy's delimiter is: a RENAME takes them along. */
+static void recheck_below(struct account *account, struct slice name)
+{
+    struct feed *feed, *next;
+    HASH_ITER(hh, account->feeds, feed, next) {
+        struct slice other = feed_name(feed);
+        if (other.len > name.len && slice_eq(slice_sub(other, 0, name.len), name) &&
+            ispunct((unsigned char)other.data[name.len])) {
+            feed__recheck(feed);
+        }
+    }
+}
+
+void account_name_doubtful(struct account *account, struct slice name)
+{
+    struct feed *feed = NULL;
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    if (feed != NULL) {
+        feed__recheck(feed);
+    }
+    recheck_below(account, name);
+}
+
 void account_name_changed(struct account *account, struct slice name)
 {
     struct feed *feed = NULL;
     HASH_FIND(hh, account->feeds, name.data, name.len, feed);
-    /* First: the name may be of a session that is in this mailbox and ends now. */
     store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
                        name);
+    recheck_below(account, name);
+    if (name.len > 1 && ispunct((unsigned char)name.data[name.len - 1])) {
+        account_name_doubtful(account, slice_sub(name, 0, name.len - 1)); /* CREATE a/ makes a */
+    }
+    /* Last: the name may be of a session that is in this mailbox and ends now. */
     if (feed != NULL) {
         feed__end(feed, "[UNAVAILABLE] The mailbox was deleted or renamed");
     }

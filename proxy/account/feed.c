@@ -128,6 +128,7 @@ void feed__drop_cmds(struct feed *feed)
 {
     feed->is_probing = false;
     feed->is_fetching_new = false;
+    feed->is_selecting = false;
     while (feed->cmds != NULL) {
         struct feed_cmd *cmd = feed->cmds;
         DL_DELETE(feed->cmds, cmd);
@@ -516,6 +517,18 @@ void feed__settle(struct feed *feed)
     feed__refreshes_done(feed, OK);
 }
 
+void feed__recheck(struct feed *feed)
+{
+    if (feed->state == FEED_LIVE && feed->users == NULL && feed->opens == NULL) {
+        feed__destroy(feed);
+    } else if (feed->state == FEED_LIVE) {
+        feed__drop_cmds(feed);
+        feed__select(feed);
+    } else {
+        feed->wants_recheck = feed->state == FEED_SYNCING;
+    }
+}
+
 void feed__live(struct feed *feed)
 {
     LOG(LOG_DEBUG, "feed", "msg=live account=%s mailbox=%s messages=%u", feed->account->name,
@@ -541,6 +554,9 @@ void feed__live(struct feed *feed)
     feed__changed(feed);
     feed__persist(feed);
     feed__check_use(feed);
+    if (feed->wants_recheck) {
+        feed__recheck(feed);
+    }
 }
 
 void feed__changed(struct feed *feed)

@@ -255,6 +255,7 @@ static void on_state(struct feed *feed, const struct response *response)
         feed->told_modseq = number;
         feed->has_modseq = number > 0;
     } else if (response->code == CODE_NOMODSEQ) {
+        feed->told_modseq = 0;
         feed->has_modseq = false;
     } else if (response->code == CODE_MAILBOXID) {
         keep(&feed->told_id, response->code_args);
@@ -271,7 +272,10 @@ static void on_flags(struct feed *feed, const struct response *response)
 
 void feed__untagged(struct feed *feed, const struct response *response)
 {
-    if (feed->state != FEED_SYNCING && feed->state != FEED_LIVE) {
+    bool is_of_messages = response->kind == RESPONSE_FETCH || response->kind == RESPONSE_EXPUNGE ||
+                          response->kind == RESPONSE_VANISHED;
+    if ((feed->state != FEED_SYNCING && feed->state != FEED_LIVE) ||
+        (feed->is_selecting && is_of_messages)) {
         return;
     }
     if (response->kind == RESPONSE_FETCH) {

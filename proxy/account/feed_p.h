@@ -77,8 +77,12 @@ struct feed {
     bool is_probing;
     struct ranges seen;  /* UIDs in a full scan or SEARCH ALL */
     struct ranges dead;  /* vanished: their records go when every view has passed */
-    bool is_checking;    /* identity of a model that was not live */
-    bool check_failed;
+    bool is_selecting;   /* SELECT not answered: what comes may be of the mailbox before */
+    bool must_check;     /* identity to be checked before it is live */
+    bool check_failed;   /* another mailbox than the one whose records are kept */
+    bool can_compare;    /* something is kept of the messages asked for */
+    bool has_compared;   /* and they were told of */
+    bool wants_recheck;  /* to be selected anew once it is live */
     uint64_t tagged_ms;  /* last complete round trip */
     uint64_t persisted_ms;
     uint32_t retry_ms;
@@ -120,6 +124,8 @@ void feed__slot_lost(struct feed *feed, enum status why, bool was_ready);
 /* Its own commands under way are forgotten: the link is not its any more. */
 void feed__drop_cmds(struct feed *feed);
 void feed__live(struct feed *feed);
+/* Its name may be another mailbox's now, or nobody's: it is selected anew. */
+void feed__recheck(struct feed *feed);
 void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);

@@ -50,6 +50,7 @@ void feed__load(struct feed *feed, uint32_t uidvalidity)
         feed->has_model = true;
         return;
     }
+    feed->must_check = !store_mailbox_is_new(store, feed->store_id);
     if (st != NOT_FOUND) {
         LOG(LOG_WARN, "feed", "msg=\"kept state dropped\" account=%s mailbox=%s status=%s",
             account->name, LOG_Q(feed_name(feed)), status_name(st));

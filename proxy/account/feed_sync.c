@@ -18,7 +18,11 @@
 #include "model/uidset.h"
 #include "store/record.h"
 
-enum { HOLES_MAX = 500 /* runs of UIDs named in one command */ };
+enum {
+    HOLES_MAX = 500, /* runs of UIDs named in one command */
+    SAMPLE_TRIES = 64,
+    SAMPLE_KEPT = 4,
+};
 
 typedef void feed_done_fn(struct feed *feed, enum status st, const struct response *tagged);
 
@@ -278,11 +282,41 @@ void feed__fetch_new(struct feed *feed)
 
 /* --- is it still the same mailbox? --------------------------------------------------------------- */
 
-static void sample_uids(const struct feed *feed, struct ranges *out)
+/* Of the first, the last and some others those whose date is kept: they can be compared. */
+static size_t sample_kept(const struct feed *feed, struct ranges *out)
+{
+    struct store *store = feed->account->accounts->env.store;
+    const struct record_key key = record_key_of(SLICE("INTERNALDATE"));
+    uint32_t n = mailbox_exists(feed->mailbox);
+    uint32_t random[SAMPLE_TRIES];
+    struct store_walk walk;
+    secret_random(random, sizeof(random));
+    store_read_begin(store);
+    store_walk_begin(store, feed->store_id, &walk);
+    random[0] = 0;
+    random[1] = n - 1;
+    size_t found = 0;
+    for (size_t i = 0; n > 0 && i < SAMPLE_TRIES && found < SAMPLE_KEPT; i++) {
+        struct mailbox_entry entry;
+        struct record record;
+        struct slice date;
+        if (mailbox_at(feed->mailbox, 1 + random[i] % n, &entry) &&
+            store_walk_to(&walk, entry.uid, &record) && record_find(&record, &key, &date)) {
+            ranges_add(out, entry.uid, entry.uid);
+            found++;
+        }
+    }
+    store_walk_end(&walk);
+    store_read_end(store);
+    return found;
+}
+
+static size_t sample_uids(const struct feed *feed, struct ranges *out)
 {
     uint32_t n = mailbox_exists(feed->mailbox);
     uint32_t random;
     struct mailbox_entry entry;
+    size_t kept_n = sample_kept(feed, out);
     secret_random(&random, sizeof(random));
     const uint32_t ranks[] = {1, n, n > 0 ? 1 + random % n : 0, n > 0 ? 1 + random / 7 % n : 0,
                               n > 0 ? 1 + random / 31 % n : 0};
@@ -291,6 +325,7 @@ static void sample_uids(const struct feed *feed, struct ranges *out)
             ranges_add(out, entry.uid, entry.uid);
         }
     }
+    return kept_n;
 }
 
 /* Compare with what is kept; keep it when nothing is, for the next time. */
@@ -306,6 +341,7 @@ static void compare_kept(struct feed *feed, uint32_t uid, struct slice key, stru
     store_walk_begin(store, feed->store_id, &walk);
     if (store_walk_to(&walk, uid, &record) && record_find(&record, &record_key, &kept)) {
         is_kept = true;
+        feed->has_compared = true;
         feed->check_failed = feed->check_failed || !slice_eq(kept, value);
     }
     store_walk_end(&walk);
@@ -326,6 +362,8 @@ void feed__check_answer(struct feed *feed, const struct response *response)
     while (respfetch_next(&it, &item) == OK) {
         if (item.kind == FETCH_UID) {
             (void)respfetch_number(&item, &uid);
+        } else if (respfetch_is_filler(&item)) {
+            return; /* of a message that has just gone (T1) */
         } else if (item.kind == FETCH_INTERNALDATE) {
             date = item.value.raw;
         } else if (item.kind == FETCH_RFC822_SIZE) {
@@ -338,18 +376,33 @@ void feed__check_answer(struct feed *feed, const struct response *response)
     }
 }
 
-static void drop_kept(struct feed *feed)
+static void drop_records(struct feed *feed)
 {
     struct account *account = feed->account;
     LOG(LOG_WARN, "feed", "msg=\"another mailbox under the same name, cache dropped\" account=%s "
                           "mailbox=%s", account->name, LOG_Q(feed_name(feed)));
     store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
                        feed_name(feed));
+}
+
+/* The model is of another mailbox; false: those who look at it have been sent away, and the feed is
+ * gone. */
+static bool forget_model(struct feed *feed)
+{
+    if (feed->users != NULL) {
+        feed__end(feed, "[UNAVAILABLE] UIDVALIDITY changed");
+        return false;
+    }
     feed->has_model = false;
-    feed__load(feed, feed->told_uidvalidity);
+    request__forget_selection(feed);
+    if (feed->plan != NULL) {
+        plan_destroy(&feed->plan);
+    }
+    return true;
 }
 
 static void after_select(struct feed *feed);
+static void after_scan(struct feed *feed);
 
 static void check_done(struct feed *feed, enum status st, const struct response *tagged)
 {
@@ -357,19 +410,36 @@ static void check_done(struct feed *feed, enum status st, const struct response 
         give_up(feed, st, tagged);
         return;
     }
-    if (feed->check_failed) {
-        drop_kept(feed);
+    if (!feed->check_failed) {
+        /* None of them is there any more: what is left is looked at once it is known. */
+        feed->must_check = feed->can_compare && !feed->has_compared;
+        after_select(feed);
+        return;
     }
-    after_select(feed);
+    drop_records(feed);
+    if (forget_model(feed)) {
+        feed__load(feed, feed->told_uidvalidity);
+        after_select(feed);
+    }
+}
+
+/* The same, of a model that is true. */
+static void last_check_done(struct feed *feed, enum status st, const struct response *tagged)
+{
+    if (st == OK && !feed->check_failed) {
+        after_scan(feed);
+    } else {
+        check_done(feed, st, tagged);
+    }
 }
 
 /* False: there is nothing to look at. */
-static bool check_identity(struct feed *feed)
+static bool check_identity(struct feed *feed, feed_done_fn *done)
 {
     struct ranges uids;
     struct outcmd cmd;
     ranges_init(&uids, 0);
-    sample_uids(feed, &uids);
+    feed->can_compare = sample_uids(feed, &uids) > 0;
     bool is_asking = !ranges_empty(&uids);
     if (is_asking) {
         outcmd_init(&cmd);
@@ -377,7 +447,8 @@ static bool check_identity(struct feed *feed)
         outcmd_ranges(&cmd, &uids);
         outcmd_str(&cmd, " (UID INTERNALDATE RFC822.SIZE)");
         feed->check_failed = false;
-        send(feed, &cmd, check_done)->is_check = true;
+        feed->has_compared = false;
+        send(feed, &cmd, done)->is_check = true;
     }
     ranges_fini(&uids);
     return is_asking;
@@ -385,11 +456,20 @@ static bool check_identity(struct feed *feed)
 
 /* --- SELECT -------------------------------------------------------------------------------------- */
 
+static void go_live(struct feed *feed)
+{
+    bool must_check = feed->must_check;
+    feed->must_check = false;
+    if (!must_check || !check_identity(feed, last_check_done)) {
+        feed__live(feed);
+    }
+}
+
 static void after_scan(struct feed *feed)
 {
     feed->is_fetching_new = false;
     if (feed__count_is_true(feed)) {
-        feed__live(feed);
+        go_live(feed);
     } else if (!feed->lost_count && feed->exists > mailbox_exists(feed->mailbox) &&
                feed->syncs_failed == 0) {
         feed->syncs_failed++;
@@ -430,7 +510,9 @@ static bool adopt_uidvalidity(struct feed *feed)
     }
     feed__load(feed, feed->told_uidvalidity);
     if (feed->has_model && is_other_mailbox(feed)) {
-        drop_kept(feed);
+        drop_records(feed);
+        feed->has_model = false;
+        feed__load(feed, feed->told_uidvalidity);
     }
     return feed->has_model;
 }
@@ -448,11 +530,11 @@ static void after_select(struct feed *feed)
     if (feed->exists == 0 && !feed->lost_count) {
         ranges_reset(&feed->seen);
         feed__remove_unseen(feed);
-        feed__live(feed);
+        go_live(feed);
     } else if (!feed->has_model) {
         fetch_all(feed);
     } else if (is_unchanged(feed)) {
-        feed__live(feed);
+        go_live(feed);
     } else if (feed->has_modseq && mailbox_synced_modseq(feed->mailbox) > 0) {
         fetch_changes(feed);
     } else {
@@ -466,29 +548,27 @@ static void select_done(struct feed *feed, enum status st, const struct response
         give_up(feed, st, tagged);
         return;
     }
+    feed->is_selecting = false;
     feed->is_writable = tagged->code != CODE_READ_ONLY;
     feed->has_modseq = feed->told_modseq > 0;
     feed->vanished_modseq = feed->told_modseq;
     if (feed->told_uidvalidity == 0) {
         feed->told_uidvalidity = 1; /* T5: some servers have none; nothing can be told apart */
     }
-    if (feed->has_model && (feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox) ||
-                            is_other_mailbox(feed))) {
-        if (feed->users != NULL) {
-            feed__end(feed, "[UNAVAILABLE] UIDVALIDITY changed");
+    bool is_other = feed->has_model && is_other_mailbox(feed);
+    if (is_other && feed->told_uidvalidity == mailbox_uidvalidity(feed->mailbox)) {
+        drop_records(feed);
+    }
+    if (is_other || (feed->has_model &&
+                     feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox))) {
+        if (!forget_model(feed)) {
             return;
         }
-        feed->has_model = false;
-        request__forget_selection(feed);
-        if (feed->plan != NULL) {
-            plan_destroy(&feed->plan);
-        }
     }
-    bool was_live = feed->has_model;
-    bool is_kept = !was_live && adopt_uidvalidity(feed);
+    bool is_kept = feed->has_model || adopt_uidvalidity(feed);
     if (feed->store_id == 0) {
         give_up(feed, LIMIT, NULL); /* without an id of its own nothing could be told apart */
-    } else if (!is_kept || !check_identity(feed)) {
+    } else if (!is_kept || !check_identity(feed, check_done)) {
         after_select(feed);
     }
 }
@@ -501,6 +581,9 @@ void feed__select(struct feed *feed)
     feed->told_uidvalidity = 0;
     feed->told_uidnext = 0;
     feed->told_modseq = 0; /* has_modseq stays what it was until the answer is here */
+    feed->is_selecting = true;
+    feed->must_check = false;
+    feed->wants_recheck = false;
     feed->is_scanning = false;
     feed->is_fill = false;
     feed->is_filling_holes = false;

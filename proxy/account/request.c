@@ -111,20 +111,27 @@ static bool on_untagged(void *arg, const struct response *response)
 static bool on_literal(void *arg, struct unit so_far, uint64_t size)
 {
     struct request *request = arg;
-    return request->ops->literal != NULL && may_be_answered(request) && !is_worthless(request) &&
+    if (request->ops->literal == NULL || !may_be_answered(request)) {
+        return false;
+    }
+    return is_worthless(request) /* swallowed */ ||
            request->ops->literal(request->arg, so_far, size);
 }
 
 static void on_literal_data(void *arg, struct slice bytes)
 {
     struct request *request = arg;
-    request->ops->literal_data(request->arg, bytes);
+    if (!is_worthless(request)) {
+        request->ops->literal_data(request->arg, bytes);
+    }
 }
 
 static void on_literal_end(void *arg)
 {
     struct request *request = arg;
-    request->ops->literal_end(request->arg);
+    if (!is_worthless(request)) {
+        request->ops->literal_end(request->arg);
+    }
 }
 
 static void on_want_data(void *arg, struct upcmd *cmd)

@@ -274,6 +274,19 @@ static void names_changed(struct account *account, const struct command *parsed)
     buf_fini(&to);
 }
 
+/* Its outcome is not known. */
+static void names_doubtful(struct account *account, const struct command *parsed)
+{
+    if (parsed->info->id == CMD_DELETE) {
+        account_name_doubtful(account, parsed->args.name);
+    } else if (parsed->info->id == CMD_CREATE) {
+        account_name_doubtful(account, parsed->args.create.mailbox);
+    } else if (parsed->info->id == CMD_RENAME) {
+        account_name_doubtful(account, parsed->args.rename.to);
+        account_name_doubtful(account, parsed->args.rename.from);
+    }
+}
+
 static enum step send_relay(struct session *session, struct job *job)
 {
     struct write *write = job->work;
@@ -321,6 +334,7 @@ static enum step run_relay(struct session *session, struct job *job)
     bool once = (info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
                 info->id != CMD_UNSUBSCRIBE;
     if (once && write_is_lost(write)) {
+        names_doubtful(session->account, &job->parsed);
         return STEP_CLOSE;
     }
     if (!once && write_may_repeat(write)) {

@@ -157,6 +157,8 @@ void pipeline__tagged(struct link *link, const struct response *r);
 void pipeline__untagged(struct link *link, const struct response *r);
 /* First command in flight that wants the literal, or NULL. */
 struct upcmd *pipeline__claim(struct link *link, struct unit text, uint64_t size);
+/* Somebody has left whose command is still to be answered. */
+bool pipeline__has_detached(const struct link *link);
 /* Complete everything that there is at this moment, in order. */
 void pipeline__fail_all(struct link *link, enum status st);
 bool pipeline__is_quiet(const struct link *link);

@@ -487,6 +487,15 @@ void pipeline__untagged(struct link *link, const struct response *r)
     }
 }
 
+bool pipeline__has_detached(const struct link *link)
+{
+    const struct upcmd *cmd = link->flight.head;
+    while (cmd != NULL && (cmd->ops != NULL || is_internal(cmd))) {
+        cmd = cmd->next;
+    }
+    return cmd != NULL;
+}
+
 struct upcmd *pipeline__claim(struct link *link, struct unit text, uint64_t size)
 {
     struct upcmd *only = link->literal_owner;

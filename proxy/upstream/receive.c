@@ -65,10 +65,14 @@ static void read_literal(struct link *link)
             return;
         }
     }
+    bool is_left = is_up && pipeline__has_detached(link) && size > LINK_COLLECT_MAX;
     if (claimer != NULL) {
         link->literal_owner = claimer;
         link->has_streamed = true;
         reader_stream(reader);
+    } else if (is_left) {
+        link->has_streamed = true; /* a hole, for everybody */
+        reader_skip(reader);
     } else if (size <= (is_up ? (uint64_t)LINK_COLLECT_MAX : LINK__LOGIN_LITERAL_MAX)) {
         reader_collect(reader);
     } else if (link->has_streamed) {

@@ -3,6 +3,7 @@ after changes, are compared octet by octet with a direct connection; and upstrea
 import os
 import random
 import re
+import socket
 import threading
 import time
 
@@ -361,3 +362,105 @@ def test_parts_that_begin_alike(fake, make_proxy, connect, tmp_path):
             assert b'BODY[]<0> {%d}\r\n%s' % (count, mail[:count]) in line
     asked = [c for c in fake.seen('UID FETCH') if b'<0.' in c.args]
     assert sum(c.args.count(b'<0.') for c in asked) == 6, 'asked again: %r' % asked
+
+
+# ---- mailboxes that are not what their name says any more
+
+def test_what_the_link_says_of_the_mailbox_before(fake, make_proxy, connect):
+    """A feed takes over a link on which another mailbox is selected; its last words are not about the new one."""
+    for name in ('One', 'Three', 'Four', 'Two'):
+        fake_box(fake, name, 3)
+    proxy = make_proxy(fake.port)
+    client, other = connect(proxy.port, 'anna'), connect(proxy.port, 'anna')
+    client.select('Two')
+    for name in ('One', 'Three', 'Four'):
+        other.select(name)
+    other.must('UNSELECT')
+
+    def last_words(conn, command):
+        before = conn.selected
+        said = conn.default(command)
+        if before is not None and before.name != 'Two' and b'Two' in command.args:
+            spoken.append(before.name)
+            return (b'* 2 FETCH (UID 2 FLAGS (\\Deleted \\Flagged) MODSEQ (77777))\r\n* 3 EXPUNGE\r\n'
+                    b'* VANISHED 1\r\n* OK [HIGHESTMODSEQ 88888] x\r\n* 44 EXISTS\r\n') + said
+        return said
+    spoken = []
+    fake.on('SELECT', last_words)
+    [feed] = [c for c in fake.connections if c.selected is not None and c.selected.name == 'Two']
+    feed.sock.shutdown(socket.SHUT_RDWR)
+    tools.wait_until(lambda: spoken, what='Two selected on a link that had another mailbox')
+    client.must('NOOP')
+    told = client.must('FETCH 1:* (UID FLAGS)').fetch_by_uid()
+    assert {uid: [bytes(f) for f in items['FLAGS'] if bytes(f) != b'\\Recent'] for uid, items in told.items()} == \
+        {1: [], 2: [], 3: []}
+
+
+@pytest.mark.parametrize('how', ['gone', 'replaced'])
+def test_child_of_a_renamed_mailbox(fake, make_proxy, connect, how):
+    """Its name is nobody's then, or another mailbox's: on this server one that has the same UIDVALIDITY."""
+    fake_box(fake, 'top', 1)
+    fake_box(fake, 'top/child', 3)
+    fake_box(fake, 'other', 3)
+
+    def rename(conn, command):
+        boxes = fake._mailboxes
+        child = boxes.pop('top/child')
+        child.name = 'new/child'
+        boxes[child.name] = child
+        if how == 'replaced':
+            fake_box(fake, 'top/child', 3, first=21)
+        return conn.default(command)
+    fake.on('RENAME', rename)
+    proxy = make_proxy(fake.port)
+    client, editor = connect(proxy.port, 'anna'), connect(proxy.port, 'anna')
+    client.select('top/child')
+    assert client.uid_fetch('1:3', '(INTERNALDATE RFC822.SIZE BODY.PEEK[])')[1]['BODY[]'] == tools.mail(1)
+    editor.must('RENAME top new')
+    assert any(r.name == 'BYE' for r in tools.until_bye(client))
+    if how == 'replaced':
+        client = connect(proxy.port, 'anna')
+        client.select('top/child')
+        assert {u: i['BODY[]'] for u, i in client.uid_fetch('1:3', 'BODY.PEEK[]').items()} == \
+            {n: tools.mail(n + 20) for n in (1, 2, 3)}
+    client = connect(proxy.port, 'anna')
+    client.select('new/child')
+    assert client.uid_fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2)
+
+
+@pytest.mark.parametrize('how', ['same UIDs', 'some UIDs', 'UIDNEXT fell', 'state lost'])
+@pytest.mark.parametrize('live', [False, True], ids=['restart', 'reconnect'])
+def test_another_mailbox_under_name_and_uidvalidity(fake, make_proxy, connect, how, live):
+    """Servers that reuse UIDVALIDITY (T6): deleted and made again while nobody of ours watched."""
+    fake_box(fake, 'Box', 9)
+    proxy = make_proxy(fake.port)
+    client = connect(proxy.port, 'anna')
+    client.select('Box')
+    client.must('UID FETCH 1:9 (RFC822.SIZE INTERNALDATE BODY.PEEK[])')
+
+    def replace():
+        del fake._mailboxes['Box']
+        box = fake.mailbox('Box')
+        for n in range(1, 6 if how == 'UIDNEXT fell' else 13):
+            box.add(tools.mail(100 + n, 500))
+        if how == 'some UIDs':
+            box.expunge([1, 3, 5, 6, 7, 8, 9])
+        box.modseq += 50
+    if live:
+        fake.on('SELECT', lambda conn, command: conn.reset(), times=1)
+        fake.change(replace)
+        fake.drop_all()
+        assert any(r.name == 'BYE' for r in tools.until_bye(client))
+    else:
+        client.close()
+        if how == 'state lost':
+            proxy.kill9()
+        else:
+            proxy.stop()
+        fake.change(replace)
+        proxy.start()
+    client = connect(proxy.port, 'anna')
+    client.select('Box')
+    box = fake.mailbox('Box')
+    assert {u: i['BODY[]'] for u, i in client.uid_fetch('1:*', 'BODY.PEEK[]').items()} == \
+        {m.uid: m.octets for m in box.messages}
