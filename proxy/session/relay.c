@@ -333,8 +333,10 @@ static enum step run_relay(struct session *session, struct job *job)
     }
     bool once = (info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
                 info->id != CMD_UNSUBSCRIBE;
+    if (once && !write->has_answer && write->was_sent) {
+        names_doubtful(session->account, &job->parsed); /* before the BYE, which frees the job */
+    }
     if (once && write_is_lost(write)) {
-        names_doubtful(session->account, &job->parsed);
         return STEP_CLOSE;
     }
     if (!once && write_may_repeat(write)) {
