@@ -141,8 +141,10 @@ class Judge:
             self.finish()
         except imapclient.IMAPTimeout as error:
             raise Mismatch('timeout', str(error)) from None
-        except imapclient.IMAPClosed as error:
+        except (imapclient.IMAPClosed, OSError) as error:
             raise Mismatch('closed', str(error)) from None
+        except imapclient.IMAPRefused as error:
+            raise Mismatch('refused', str(error)) from None
         except wire.ParseError as error:
             raise Mismatch('unparsable', str(error)) from None
 

@@ -137,6 +137,9 @@ class Subject:
         self._process.kill()
         self._process.wait()
 
+    def is_dead(self):
+        return self._process is not None and self._process.poll() is not None
+
     def end(self):
         """Stop it; what there is to complain of, or ''."""
         if self._process is None:
@@ -245,7 +248,8 @@ def failed(options, bench, judge, mismatch, seed):
     if bench.server is not None:
         print('---- Dovecot log\n' + bench.server.log(5))
     if bench.subject is not None and bench.subject.tail():
-        print('---- subject log\n' + bench.subject.tail())
+        print('---- subject log%s\n%s' % (' (it has died)' * bench.subject.is_dead(),
+                                          bench.subject.tail(150 if bench.subject.is_dead() else 40)))
     print('---- FAILED seed %d, command %d, %r' % (seed, judge.step, judge.ops[-1] if judge.ops else None))
     print('     %s' % mismatch)
     ops = judge.ops
