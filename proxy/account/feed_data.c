@@ -99,6 +99,23 @@ static bool may_add(const struct feed *feed, const struct news *news)
     return feed->is_fill || feed->is_scanning || feed->is_fetching_new;
 }
 
+/* The number names one message and the UID another: which of them is meant is not for us to guess
+ * (T25); what there is and its flags are asked anew.  A server that always does so is believed in its
+ * UIDs. */
+static bool contradicts(struct feed *feed, const struct news *news)
+{
+    enum { RESCANS_MAX = 3 };
+    struct mailbox_entry entry;
+    if (feed->state != FEED_LIVE || feed->lost_count || feed->rescans_n >= RESCANS_MAX ||
+        !mailbox_at(feed->mailbox, news->msn, &entry) || entry.uid == news->uid) {
+        return false;
+    }
+    feed->rescans_n++;
+    feed->lost_flags = true;
+    lose_count(feed, "a number with the UID of another message");
+    return true;
+}
+
 static void on_fetch(struct feed *feed, const struct response *response)
 {
     struct news news;
@@ -112,7 +129,7 @@ static void on_fetch(struct feed *feed, const struct response *response)
         feed->exists >= news.msn && mailbox_at(feed->mailbox, news.msn, &old)) {
         news.uid = old.uid; /* a server without UID in unsolicited FETCH */
     }
-    if (news.uid == 0 || (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
+    if (news.uid == 0 || contradicts(feed, &news) || (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
         return;
     }
     if (feed->is_scanning) {

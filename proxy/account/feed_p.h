@@ -68,6 +68,8 @@ struct feed {
     bool has_modseq;
     bool has_model;    /* UIDVALIDITY known and a first sync completed (or loaded) */
     bool is_scanning;  /* answers of a full scan collect in seen */
+    bool lost_flags;   /* with lost_count: flags, too, have to be asked anew */
+    uint8_t rescans_n; /* for that reason, on this link */
     bool lost_count;   /* numbers of the link could not be followed: compare with SEARCH ALL */
     bool is_fetching_new;
     bool is_fill;      /* first filling: nothing is logged */

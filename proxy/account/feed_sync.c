@@ -177,16 +177,26 @@ static void search_all(struct feed *feed)
 
 /* --- UID FETCH ---------------------------------------------------------------------------------- */
 
+/* Messages that we know were left out of a scan, although by its own count the server has more than
+ * it has told of: not to be read as their end (some servers cut long answers). */
+static bool is_cut_short(const struct feed *feed)
+{
+    uint64_t told = ranges_count(&feed->seen);
+    return told < feed->exists && told < mailbox_exists(feed->mailbox);
+}
+
 static void fetch_done(struct feed *feed, enum status st, const struct response *tagged)
 {
     if (st != OK) {
         give_up(feed, st, tagged);
         return;
     }
-    if (feed->is_scanning) {
-        feed->is_scanning = false;
+    if (feed->is_scanning && is_cut_short(feed)) {
+        feed->lost_count = true; /* SEARCH ALL decides */
+    } else if (feed->is_scanning) {
         feed__remove_unseen(feed);
     }
+    feed->is_scanning = false;
     ranges_reset(&feed->seen);
     feed->is_filling_holes = false;
     feed->is_fill = false;
@@ -274,6 +284,10 @@ void feed__fetch_new(struct feed *feed)
                        mailbox_last_uid(feed->mailbox) < UINT32_MAX;
     if (is_new_mail) {
         send_fetch_new(feed, new_done);
+    } else if (feed->lost_flags) {
+        stats_add(feed->account->accounts->env.stats, STAT_resyncs, 1);
+        feed->state = FEED_SYNCING;
+        fetch_all(feed);
     } else {
         stats_add(feed->account->accounts->env.stats, STAT_resyncs, 1);
         search_all(feed);
@@ -589,6 +603,8 @@ void feed__select(struct feed *feed)
     feed->is_filling_holes = false;
     feed->is_fetching_new = false;
     feed->lost_count = false;
+    feed->lost_flags = false;
+    feed->rescans_n = 0;
     feed->is_probing = false;
     feed->syncs_failed = 0;
     buf_reset(&feed->told_flags);

@@ -148,13 +148,24 @@ static void ask_again(struct flight *flight, struct want *want)
     }
 }
 
+/* Filler that the item of a message that is there hardly ever looks like: told as the upstream says
+ * it, and asked again the next time. */
+static bool is_never_kept(const struct want *want)
+{
+    return want->kind == FETCH_ENVELOPE || want->kind == FETCH_BODY ||
+           want->kind == FETCH_BODYSTRUCTURE || want->kind == FETCH_INTERNALDATE ||
+           want->kind == FETCH_RFC822_SIZE;
+}
+
 /* Filler-shaped: meant, or what a server says of a message that has gone (T1)? */
 static void settle_held(struct flight *flight, struct want *want, bool is_doubtful)
 {
     struct plan_env *env = &flight->plan->env;
     if (!is_doubtful) {
         show(want, VALUE_HERE);
-        want__keep(flight->plan, want);
+        if (!is_never_kept(want)) {
+            want__keep(flight->plan, want);
+        }
     } else if (env->ops->has_uid(env->arg, want->message->uid) &&
                want->asks + 1 >= PLAN_ASKS_MAX) {
         show(want, VALUE_HERE); /* as the upstream says, but not kept */

@@ -189,9 +189,19 @@ static void keep_mark(struct plan *plan, const struct want *want)
     store_read_end(plan->env.store);
 }
 
+/* A message or a header without an octet is one the upstream could not read rather than one that is
+ * empty: to ask for it again costs little, to believe it for ever costs the mail. */
+static bool is_void(const struct want *want)
+{
+    uint64_t size = want->value.is_content ? want->value.content.size_bytes : want->value.token.len;
+    bool is_whole = slice_eq(want->name, SLICE("BODY[]")) ||
+                    slice_eq(want->name, SLICE("BODY[HEADER]"));
+    return want->kind == FETCH_SECTION && !want->has_part && is_whole && size == 0;
+}
+
 void want__keep(struct plan *plan, struct want *want)
 {
-    if (!want->is_kept) {
+    if (!want->is_kept || is_void(want)) {
         return;
     }
     if (!want->is_octets) {
