@@ -86,8 +86,7 @@ struct session {
     struct conn *conn;
     struct reader reader;
     enum session_state state;
-    struct task run_task;
-    struct task closed_task;
+    struct task run_task, closed_task;
     struct timeout timeout; /* login, then silence */
     struct timeout still_here; /* in IDLE */
     struct buf scratch; /* for rendering; emptied by who uses it */
