@@ -522,6 +522,7 @@ void feed__recheck(struct feed *feed)
     if (feed->state == FEED_LIVE && feed->users == NULL && feed->opens == NULL) {
         feed__destroy(feed);
     } else if (feed->state == FEED_LIVE) {
+        request__forget_selection(feed);
         feed__drop_cmds(feed);
         feed__select(feed);
     } else {

@@ -254,7 +254,8 @@ static void names_leave(struct session *session, const struct command *parsed)
     }
 }
 
-/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5).  The job may be gone
+/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5); on Dovecot a new one
+ * takes its place, and whoever has the old one selected stays in that.  The job may be gone
  * after this: its session, too, may have been in that mailbox. */
 static void names_changed(struct account *account, const struct command *parsed)
 {
@@ -266,7 +267,9 @@ static void names_changed(struct account *account, const struct command *parsed)
         account_name_changed(account, parsed->args.create.mailbox);
     } else if (parsed->info->id == CMD_RENAME) {
         buf_add(&to, parsed->args.rename.to);
-        if (!slice_eq(parsed->args.rename.from, SLICE("INBOX"))) {
+        if (slice_eq(parsed->args.rename.from, SLICE("INBOX"))) {
+            account_name_doubtful(account, parsed->args.rename.from);
+        } else {
             account_name_changed(account, parsed->args.rename.from);
         }
         account_name_changed(account, buf_slice(&to));

@@ -464,3 +464,25 @@ def test_another_mailbox_under_name_and_uidvalidity(fake, make_proxy, connect, h
     box = fake.mailbox('Box')
     assert {u: i['BODY[]'] for u, i in client.uid_fetch('1:*', 'BODY.PEEK[]').items()} == \
         {m.uid: m.octets for m in box.messages}
+
+
+def test_rename_on_dovecot(proxy, dovecot, user, connect):
+    """Children go along; INBOX stays, but is another one; whoever opens a name gets what has it now."""
+    with dovecot.client(user) as direct:
+        direct.must('CREATE a')
+        direct.must('CREATE a/c')
+    for mailbox in ('INBOX', 'a', 'a/c'):
+        dovecot.fill(user, mailbox, tools.mails(3))
+    inside, child, editor = (connect(proxy.port, user) for _ in range(3))
+    inside.select('InBox')
+    child.select('a/c')
+    for client in (inside, child):
+        assert len(client.uid_fetch('1:*', 'BODY.PEEK[]')) == 3
+    editor.must('RENAME a b')
+    assert any(r.name == 'BYE' for r in tools.until_bye(child))
+    editor.must('RENAME INBOX old')
+    dovecot.fill(user, 'INBOX', [tools.mail(77)])   # Dovecot hangs up on who has the old one selected
+    for mailbox in ('INBOX', 'old', 'b', 'b/c'):
+        with dovecot.client(user) as direct:
+            tools.same_mailbox(direct, connect(proxy.port, user), mailbox)
+    assert not connect(proxy.port, user).cmd('SELECT a/c').ok
