@@ -175,6 +175,7 @@ static enum emit turn(struct session *session, struct fetch_work *work)
 {
     struct store *store = session->env->store;
     work->written = 0;
+    fetch__read_messages(work);
     store_read_begin(store);
     lookup_begin(&work->lookup);
     if (work->has_message) {
@@ -274,6 +275,7 @@ static bool plan_fetch(struct session *session, struct job *job)
     if (objection(session, job) != NULL || !fetch__prepare(work)) {
         return true;
     }
+    fetch__read_messages(work);
     store_read_begin(store);
     lookup_begin(&work->lookup);
     fetch__ask_ahead(work);

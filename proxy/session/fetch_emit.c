@@ -309,6 +309,7 @@ static enum emit write_literal(struct fetch_work *work)
     }
     while (literal->at < literal->end) {
         struct slice piece;
+        fetch__read_literal(work);
         enum status st = read_piece(work, &piece);
         if (st == AGAIN) {
             fetch__flush(work);

@@ -33,6 +33,7 @@ struct literal {
     struct lookup_value cached;
     uint64_t at, end;            /* within the value */
     uint64_t base;               /* of the value within its section */
+    uint64_t ahead;              /* the reader was told up to here; 0: nothing */
     const struct fetch_item *item;
 };
 
@@ -60,6 +61,8 @@ struct fetch_work {
     struct plan_waiter waiter;
     struct held held;
     uint32_t asked_uid; /* everything up to here has been looked at ahead */
+    uint32_t read_uid;  /* the reader was told up to here */
+    uint32_t read_mark; /* when this one is reached, it is told more */
 
     struct view_message message; /* the one being written */
     uint64_t message_version;    /* of the mailbox, when that was true */
@@ -112,6 +115,10 @@ void fetch__forget_next(struct session *session);
 /* Go on with the message being written. */
 enum emit fetch__emit(struct fetch_work *work);
 void fetch__flush(struct fetch_work *work);
+
+/* --- fetch_read.c --- */
+void fetch__read_literal(struct fetch_work *work);
+void fetch__read_messages(struct fetch_work *work);
 
 /* --- fetch_seen.c --- */
 void fetch__begin_seen(struct fetch_work *work);

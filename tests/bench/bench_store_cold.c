@@ -1,8 +1,8 @@
 /* What the reader is worth: the store's files are put out of the page cache, then a "loop" reads
  * them at the pace of a client, with and without reading ahead.  What counts is how long this
- * thread stood still, and its major faults (waiting for a page that another one has asked for is no
- * major fault).  "scattered": the kernel is told not to read around a fault, as it cannot usefully
- * where what is wanted lies apart.  usage: bench_store_cold [dir [pace, MB/s]] */
+ * thread stood still and how often, besides its major faults (waiting for a page that is on its way
+ * already is no major fault).  "scattered": the kernel is told not to read around a fault, as it
+ * cannot usefully where what is wanted lies apart.  usage: bench_store_cold [dir [pace, MB/s]] */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +38,8 @@ struct bench {
     uint64_t longest_us;
     uint64_t turns;
     uint64_t slow_turns;
+    long waits_n; /* how often this thread gave up the processor within a turn */
+    long waits_before;
     uint64_t sum;
 };
 
@@ -104,11 +106,17 @@ static void scatter(void)
     }
 }
 
-static long faults(void)
+static struct rusage usage_now(void)
 {
     struct rusage usage;
     (void)getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_majflt;
+    return usage;
+}
+
+static uint64_t begin_turn(struct bench *b)
+{
+    b->waits_before = usage_now().ru_nvcsw;
+    return clock_mono_us();
 }
 
 /* A turn took so long for these octets; the client needs as long as its line does. */
@@ -116,6 +124,7 @@ static void end_turn(struct bench *b, uint64_t began_us, uint64_t bytes)
 {
     uint64_t took = clock_mono_us() - began_us;
     uint64_t pace = (uint64_t)((double)bytes / b->pace_bytes_us);
+    b->waits_n += usage_now().ru_nvcsw - b->waits_before;
     b->blocked_us += took;
     b->longest_us = took > b->longest_us ? took : b->longest_us;
     b->slow_turns += took > 1000;
@@ -156,7 +165,7 @@ static void run_big(struct bench *b)
         uint64_t at = 0;
         uint64_t ahead = 0;
         while (at < BIG) {
-            uint64_t began = clock_mono_us();
+            uint64_t began = begin_turn(b);
             store_read_begin(b->store);
             struct content_ref ref = find(b, uid);
             if (b->has_ahead && at + AHEAD > ahead) {
@@ -176,7 +185,7 @@ static void run_small(struct bench *b)
 {
     uint32_t ahead = 0;
     for (uint32_t i = 0; i < SMALLS;) {
-        uint64_t began = clock_mono_us();
+        uint64_t began = begin_turn(b);
         uint64_t bytes = 0;
         store_read_begin(b->store);
         if (b->has_ahead && i + WINDOW > ahead) {
@@ -208,14 +217,15 @@ static void run(struct bench *b, const char *name, void (*read)(struct bench *),
         }
         b->has_ahead = with == 1;
         b->bytes = b->blocked_us = b->longest_us = b->turns = b->slow_turns = 0;
-        long before = faults();
+        b->waits_n = 0;
+        long before = usage_now().ru_majflt;
         uint64_t start = clock_mono_us();
         read(b);
-        (void)printf("%-24s %-7s %6ld faults  blocked %8.1f ms  longest %7.2f ms  over 1 ms: "
-                     "%4llu of %4llu turns  %6.0f MB/s\n",
-                     name, with ? "ahead" : "plain", faults() - before, (double)b->blocked_us / 1e3,
-                     (double)b->longest_us / 1e3, (unsigned long long)b->slow_turns,
-                     (unsigned long long)b->turns,
+        (void)printf("%-24s %-6s faults %6ld  waits %6ld  in turns %8.1f ms  longest %7.2f ms  "
+                     "over 1 ms: %4llu of %4llu  %6.0f MB/s\n",
+                     name, with ? "ahead" : "plain", usage_now().ru_majflt - before, b->waits_n,
+                     (double)b->blocked_us / 1e3, (double)b->longest_us / 1e3,
+                     (unsigned long long)b->slow_turns, (unsigned long long)b->turns,
                      (double)b->bytes / (double)(clock_mono_us() - start));
     }
 }
