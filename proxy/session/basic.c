@@ -45,6 +45,15 @@ static void noop_refreshed(void *arg, enum status st)
     session_wake(work->session);
 }
 
+static void cancel_noop(struct session *session, struct job *job)
+{
+    struct noop_work *work = job->work;
+    (void)session;
+    if (work->refresh != NULL) {
+        feed_refresh_cancel(&work->refresh);
+    }
+}
+
 static enum step run_noop(struct session *session, struct job *job)
 {
     struct noop_work *work = job->work;
@@ -55,19 +64,11 @@ static enum step run_noop(struct session *session, struct job *job)
         }
         return STEP_WAIT;
     }
+    cancel_noop(session, job); /* something else may have made the model fresh meanwhile */
     job_finish_str(session, job,
                    job->parsed.info->id == CMD_CHECK ? "OK Check completed."
                                                      : "OK NOOP completed.");
     return STEP_DONE;
-}
-
-static void cancel_noop(struct session *session, struct job *job)
-{
-    struct noop_work *work = job->work;
-    (void)session;
-    if (work->refresh != NULL) {
-        feed_refresh_cancel(&work->refresh);
-    }
 }
 
 const struct verb verb_noop = {

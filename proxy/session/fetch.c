@@ -63,6 +63,9 @@ static void tell_vanished(struct session *session, struct job *job)
 static void fini(struct fetch_work *work)
 {
     fetch__release_all(work);
+    if (work->refresh != NULL) {
+        feed_refresh_cancel(&work->refresh); /* something else has made the model fresh meanwhile */
+    }
     if (work->has_lookup) {
         lookup_fini(&work->lookup);
         work->has_lookup = false;
@@ -291,9 +294,6 @@ static void cancel_fetch(struct session *session, struct job *job)
         return;
     }
     (void)session;
-    if (work->refresh != NULL) {
-        feed_refresh_cancel(&work->refresh);
-    }
     if (work->seen_request != NULL) {
         account_request_cancel(&work->seen_request);
     }

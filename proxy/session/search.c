@@ -217,6 +217,9 @@ static void refreshed(void *arg, enum status st)
 
 static void fini_search(struct search_work *work)
 {
+    if (work->refresh != NULL) {
+        feed_refresh_cancel(&work->refresh); /* something else has made the model fresh meanwhile */
+    }
     search_sets_fini(&work->sets);
     ranges_fini(&work->found);
     buf_fini(&work->answer);
@@ -324,9 +327,6 @@ static void cancel_search(struct session *session, struct job *job)
     (void)session;
     if (work->request != NULL) {
         account_request_cancel(&work->request);
-    }
-    if (work->refresh != NULL) {
-        feed_refresh_cancel(&work->refresh);
     }
     fini_search(work);
 }

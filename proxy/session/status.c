@@ -100,6 +100,7 @@ static enum step run_status(struct session *session, struct job *job)
             return STEP_WAIT;
         }
         tell_model(session, feed, args);
+        write_fini(write);
         job_finish_str(session, job, "OK Status completed.");
         return STEP_DONE;
     }

@@ -81,6 +81,9 @@ void write_finish(struct write *write)
 
 void write_fini(struct write *write)
 {
+    if (write->refresh != NULL) {
+        feed_refresh_cancel(&write->refresh); /* something else has made the model fresh meanwhile */
+    }
     buf_fini(&write->answer);
     buf_fini(&write->told);
 }
@@ -91,9 +94,6 @@ void write_cancel(struct session *session, struct job *job)
     (void)session;
     if (write->request != NULL) {
         account_request_cancel(&write->request);
-    }
-    if (write->refresh != NULL) {
-        feed_refresh_cancel(&write->refresh);
     }
     write_fini(write);
 }

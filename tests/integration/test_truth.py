@@ -50,10 +50,13 @@ class Asker:
         names = self._dice.sample(FIELDS, self._dice.randint(1, 4))
         return 'HEADER.FIELDS%s (%s)' % (self._dice.choice(('', '', '.NOT')), ' '.join(names))
 
-    def _partial(self):
+    def _partial(self, section):
+        """Of header fields from the first octet only: Dovecot's others depend on what the connection was asked before
+        (<1.9> of CRLF is CR now and LF then)."""
         if self._dice.random() < 0.55:
             return ''
         offset = self._dice.choice((0, 0, 1, 100, self._dice.randrange(3000), self._dice.randrange(300_000)))
+        offset = 0 if 'FIELDS' in section else offset
         return '<%d.%d>' % (offset, self._dice.choice((1, 10, 1000, 20_000, 100_000, 4_000_000_000)))
 
     def _item(self):
@@ -65,7 +68,7 @@ class Asker:
         if kind < 0.36:
             return 'BINARY.%s[%s]' % (self._dice.choice(('PEEK', 'SIZE')), self._dice.choice(('1', '2', '1.1')))
         section = self._fields() if kind < 0.6 else self._dice.choice(SECTIONS)
-        return 'BODY%s[%s]%s' % (self._dice.choice(('', '.PEEK', '.PEEK')), section, self._partial())
+        return 'BODY%s[%s]%s' % (self._dice.choice(('', '.PEEK', '.PEEK')), section, self._partial(section))
 
     def items(self):
         """No two that are answered under one name."""
@@ -83,15 +86,29 @@ def plain(name):
 
 def picture(result):
     """What an answer says, in a form that two servers' answers share; refusals count too."""
-    if not result.ok:
-        return result.status
+    return told(result) if result.ok else result.status
+
+
+def told(result):
     out = {}
     for uid, items in result.fetch_by_uid().items():
         items = {plain(name): value for name, value in items.items()}
         if 'FLAGS' in items:
             items['FLAGS'] = sorted(bytes(f) for f in items['FLAGS'] if bytes(f).lower() != b'\\recent')
+        if isinstance(items.get('ENVELOPE'), list) and isinstance(items['ENVELOPE'][0], bytes):
+            # Dovecot itself says a folded Date with and without the blanks before it
+            items['ENVELOPE'] = [items['ENVELOPE'][0].lstrip()] + items['ENVELOPE'][1:]
         out[uid] = items
     return out
+
+
+def is_part(result, wanted):
+    """What a refused command told before its NO is true, flags apart."""
+    for uid, items in told(result).items():
+        for name, value in items.items():
+            if name != 'FLAGS' and wanted[uid].get(name) != value:
+                return False
+    return True
 
 
 class Truth:
@@ -104,7 +121,6 @@ class Truth:
         self.fresh = fresh          # makes another direct connection
         self.uids = uids
         self.answers = 0
-        self.moods = 0
         self.poisonous = set()      # Dovecot hangs up when it cannot decode
         prober = fresh()
         for uid in uids:
@@ -115,15 +131,6 @@ class Truth:
                 prober = fresh()
         prober.close()
 
-    def _is_mood(self, command, got):
-        """Dovecot's partials of header fields depend on what that connection was asked before: <1.9> of CRLF is CR
-        now and LF then. The proxy may have heard either, but no third."""
-        if re.search(r'HEADER\.FIELDS[^]]*\]<', command) is None:
-            return False
-        with self.fresh() as direct:
-            self.moods += 1
-            return got in [picture(direct.cmd(command, timeout=60)) for _ in range(2)]
-
     def command(self):
         count = self.dice.choice((1, 1, 1, 2, 5, 20))
         items = self.asker.items()
@@ -131,16 +138,20 @@ class Truth:
         chosen = sorted(self.dice.sample(uids, min(count, len(uids))))
         return 'UID FETCH %s %s' % (','.join(map(str, chosen)), items)
 
-    def batch(self, sessions, commands, each=6):
-        """Every session asks the same commands, pipelined, all at once; or each its own when they are lists."""
+    def batch(self, sessions, commands, each=6, lossy=False):
+        """Every session asks the same commands, pipelined, all at once. lossy: NO is an answer, but what came before
+        it has to be true."""
         for first in range(0, len(commands), each):
             some = commands[first:first + each]
             expected = [picture(self.direct.cmd(c, timeout=60)) for c in some]
             tags = [[session.start(c) for c in some] for session in sessions]
             for session, session_tags in zip(sessions, tags):
                 for command, tag, wanted in zip(some, session_tags, expected):
-                    got = picture(session.wait(tag, timeout=60))
-                    if got != wanted and not self._is_mood(command, got):
+                    result = session.wait(tag, timeout=60)
+                    got = picture(result)
+                    if lossy and got == 'NO':
+                        assert wanted == 'NO' or is_part(result, wanted), command
+                    elif got != wanted:
                         raise AssertionError('%s\n%s' % (command, difference(wanted, got)))
                     self.answers += 1 if isinstance(got, str) else sum(len(i) for i in got.values())
 
@@ -223,8 +234,46 @@ def test_random_items_are_what_the_upstream_says(make_proxy, dovecot, user, tap,
         truth.batch([again], commands)                      # kept
         again.close()
     assert truth.answers > 1000
-    assert truth.moods < 10 + truth.answers / 100
-    print('%d answers, %d moods' % (truth.answers, truth.moods))
+    print('%d answers' % truth.answers)
+
+
+def test_random_items_while_links_die(make_proxy, dovecot, user, tap, connect):
+    """Links are cut all the time, mostly in the middle of literals: what is said is true all the same."""
+    fill(dovecot, user, SEED, 60)
+    proxy = make_proxy(tap.port, kind=tools.Configured, cache='size = 16M', log_level='info')
+
+    def fresh():
+        client = connect(dovecot.port, user)
+        client.select(examine=True)
+        return client
+    direct = fresh()
+    truth = Truth(SEED, direct, fresh, direct.must('UID SEARCH ALL').search())
+    over = threading.Event()
+
+    def cut():
+        dice = random.Random(SEED)
+        while not over.wait(dice.uniform(0.05, 0.4)):
+            if dice.random() < 0.5:
+                tap.cut_in_literal(dice.randrange(1, 60_000), least=1000)
+            else:
+                tap.kill_all()
+    cutter = threading.Thread(target=cut, daemon=True)
+    cutter.start()
+    deadline = time.monotonic() + (300 if tools.LONG else 8)
+    try:
+        while time.monotonic() < deadline:
+            try:
+                sessions = open_sessions(connect, proxy.port, user, 3)
+                truth.batch(sessions, [truth.command() for _ in range(30)], each=5, lossy=True)
+                for session in sessions:
+                    session.close()
+            except (imapclient.IMAPClosed, imapclient.IMAPRefused):
+                assert proxy.running()
+    finally:
+        over.set()
+        cutter.join()
+    assert truth.answers > 300
+    print('%d answers' % truth.answers)
 
 
 # ---- upstreams whose answers could be taken for answers to somebody else
