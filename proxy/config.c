@@ -511,7 +511,6 @@ static struct built *create_built(void)
     built->settings.cache_dir = CONFIG_DEFAULT_CACHE_DIR;
     built->settings.cache_size_bytes = 10ULL << 30;
     built->settings.auth_ttl_s = 10 * 60;
-    built->settings.auth_reverify_s = 60 * 60;
     built->settings.log_level = "info";
     built->settings.destroy = destroy_built;
     return built;

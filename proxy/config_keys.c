@@ -41,7 +41,6 @@ static const struct config_key keys[] = {
     {"cache", "dir", CONFIG_TEXT, IN_ALL(cache_dir), 0, 0},
     {"cache", "size", CONFIG_SIZE64, IN_ALL(cache_size_bytes), 16ULL << 20, 64ULL << 40},
     {"auth", "ttl", CONFIG_DURATION_S, IN_ALL(auth_ttl_s), 0, 86400},
-    {"auth", "reverify", CONFIG_DURATION_S, IN_ALL(auth_reverify_s), 60, 86400},
     {"limits", "sessions", CONFIG_COUNT, IN_LIMITS(sessions), 1, 1000 * 1000},
     {"limits", "sessions_per_address", CONFIG_COUNT, IN_LIMITS(sessions_per_address), 0,
      1000 * 1000},

@@ -61,7 +61,6 @@ struct settings {
     const char *cache_dir;
     uint64_t cache_size_bytes;
     uint32_t auth_ttl_s;      /* a proof answers logins locally this long */
-    uint32_t auth_reverify_s;
     const char *log_level;
     const char *tls_cert_file;
     const char *tls_key_file;

@@ -109,7 +109,7 @@ static const char full[] =
     "  bulk_linger = 0 account_linger = 1h\n}\n"
     "upstream rest { url = imap://[::1]:143 }\n"
     "cache { dir = \"/var/cache/x#y\" size = 2G }\n"
-    "auth { ttl = 5m reverify = 30m }\n"
+    "auth { ttl = 5m }\n"
     "limits { sessions = 100 sessions_per_address = 10 login_timeout = 20s idle_timeout = 45m\n"
     " line = 16K command = 32K literal = 8K append = 50M pipelined_commands = 32\n"
     " bad_commands = 5 }\n"
@@ -161,7 +161,6 @@ static void full_file_single_sections(void **state)
     assert_string_equal(s->cache_dir, "/var/cache/x#y");
     assert_true(s->cache_size_bytes == 2ULL << 30);
     assert_int_equal(s->auth_ttl_s, 300);
-    assert_int_equal(s->auth_reverify_s, 1800);
     assert_int_equal(s->limits.sessions, 100);
     assert_int_equal(s->limits.sessions_per_address, 10);
     assert_int_equal(s->limits.login_timeout_ms, 20000);
@@ -216,7 +215,6 @@ static void bad_values_name_line_and_expectation(void **state)
     refuse(fix, 1, "ca_file|No such file", "upstream a { ca_file = /nowhere }");
     refuse(fix, 1, "ttl|duration such as", "auth { ttl = 10 }");
     refuse(fix, 1, "whole seconds", "auth { ttl = 1500ms }");
-    refuse(fix, 1, "reverify|between 60s and", "auth { reverify = 1s }");
     refuse(fix, 1, "size such as", "cache { size = lots }");
     refuse(fix, 1, "size|between", "cache { size = 1K }");
     refuse(fix, 1, "some text", "cache { dir = \"\" }");
