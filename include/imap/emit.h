@@ -30,4 +30,9 @@ void emit_human_text(struct buf *out, struct slice text);
  * checked (numbers, sets, atoms) and written anew; the text cleaned.  No tag, no CRLF. */
 void emit_relayed(struct buf *out, const struct response *r);
 
+/* May the data of an untagged response be passed on as it stands?  Quoted strings and lists have
+ * ends, literals are as long as they say, no line break is outside of one.  Nothing else is asked:
+ * weak servers' atoms hold what they like. */
+bool emit_may_relay(struct slice text);
+
 #endif

@@ -99,8 +99,8 @@ static struct feed *feed_create(struct account *account, struct slice name)
     memcpy(feed->name, name.data, name.len);
     feed->name_len = name.len;
     feed->mailbox = mailbox_create(0);
-    buf_init(&feed->told_flags, 64 * 1024);
-    buf_init(&feed->told_permanent, 64 * 1024);
+    buf_init(&feed->told_flags, FEED_FLAG_LIST_MAX);
+    buf_init(&feed->told_permanent, FEED_FLAG_LIST_MAX);
     buf_init(&feed->told_id, 1024);
     ranges_init(&feed->seen, 0);
     ranges_init(&feed->dead, 0);

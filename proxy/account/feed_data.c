@@ -247,6 +247,29 @@ static void keep(struct buf *buf, struct slice text)
     buf_add(buf, text);
 }
 
+/* A list that is told on: flags alone, whatever else stood there.  Nothing: as if not told. */
+static void keep_flags(struct buf *buf, struct slice text)
+{
+    struct flag_iter it;
+    unsigned system;
+    struct slice name;
+    buf_reset(buf);
+    if (text.len == 0 || text.data[0] != '(') {
+        return;
+    }
+    buf_add_char(buf, '(');
+    flag_iter_init(&it, text);
+    while (flag_iter_next(&it, &system, &name) == OK) {
+        struct slice flag = system != 0 ? slice_str(flag_name((enum imap_flag)system)) : name;
+        if (buf->len + flag.len + 2 > FEED_FLAG_LIST_MAX) {
+            break;
+        }
+        buf_add_str(buf, buf->len > 1 ? " " : "");
+        buf_add(buf, flag);
+    }
+    buf_add_char(buf, ')');
+}
+
 static void told_uidvalidity(struct feed *feed, uint64_t number)
 {
     if (feed->state == FEED_LIVE && number != mailbox_uidvalidity(feed->mailbox)) {
@@ -262,7 +285,7 @@ static void on_state(struct feed *feed, const struct response *response)
     uint64_t number = 0;
     bool has_number = respdata_code_number(response, &number);
     if (response->code == CODE_PERMANENTFLAGS) {
-        keep(&feed->told_permanent, response->code_args);
+        keep_flags(&feed->told_permanent, response->code_args);
         set_flag_lists(feed);
     } else if (response->code == CODE_UIDVALIDITY && has_number && number <= UINT32_MAX) {
         told_uidvalidity(feed, number);
@@ -281,7 +304,7 @@ static void on_state(struct feed *feed, const struct response *response)
 
 static void on_flags(struct feed *feed, const struct response *response)
 {
-    keep(&feed->told_flags, response->data.text);
+    keep_flags(&feed->told_flags, response->data.text);
     if (feed->state == FEED_LIVE) {
         set_flag_lists(feed);
     }

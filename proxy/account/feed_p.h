@@ -12,6 +12,7 @@ enum {
     FEED_UNUSED_MS = 2 * 60 * 1000,
     FEED_TICK_MS = 5 * 60 * 1000,
     FEED_GATHER_MS = 50,
+    FEED_FLAG_LIST_MAX = 64 * 1024, /* octets of a FLAGS or PERMANENTFLAGS list */
     FEED_RETRY_FIRST_MS = 1000,
     FEED_RETRY_LAST_MS = 60 * 1000,
 };

@@ -1,6 +1,6 @@
 #include "imap/emit.h"
 
-enum { QUOTED_MAX = 1000, HUMAN_TEXT_MAX = 512 };
+enum { QUOTED_MAX = 1000, HUMAN_TEXT_MAX = 512, LITERAL_HEADER_MAX = 12 };
 
 static bool can_be_quoted(struct slice text)
 {
@@ -125,6 +125,10 @@ void emit_human_text(struct buf *out, struct slice text)
     if (text.len > 0 && room[0] == '[') {
         room[0] = '(';
     }
+    /* "{5}" last is a literal for readers that look at nothing else */
+    if (text.len > 0 && room[text.len - 1] == '}') {
+        room[text.len - 1] = ')';
+    }
     buf_grew(out, text.len);
     if (text.len == 0) {
         buf_add_str(out, "Done.");
@@ -159,4 +163,43 @@ void emit_relayed(struct buf *out, const struct response *r)
         buf_add_str(out, "] ");
     }
     emit_human_text(out, r->text);
+}
+
+/* Octets of the literal at the start of @text, with its header; 0: that is none. */
+static size_t literal_len(struct slice text)
+{
+    size_t end = slice_find(slice_sub(text, 0, LITERAL_HEADER_MAX), '}');
+    uint32_t size;
+    if (end >= text.len || end == LITERAL_HEADER_MAX || !slice_u32(slice_sub(text, 1, end - 1), &size)) {
+        return 0;
+    }
+    struct slice rest = slice_sub(text, end + 1, text.len);
+    bool has_break = rest.len >= 2 && rest.data[0] == '\r' && rest.data[1] == '\n';
+    return has_break && rest.len - 2 >= size ? end + 3 + size : 0;
+}
+
+bool emit_may_relay(struct slice text)
+{
+    bool in_quote = false, ends_in_brace = false;
+    size_t depth = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        ends_in_brace = c == '}';
+        size_t literal = c == '{' && !in_quote ? literal_len(slice_sub(text, i, text.len)) : 0;
+        if (c == '\r' || c == '\n' || c == '\0' || (c == ')' && !in_quote && depth == 0)) {
+            return false;
+        }
+        if (literal > 0) {
+            i += literal - 1;
+        } else if (c == '"') {
+            in_quote = !in_quote;
+        } else if (in_quote) {
+            i += c == '\\' ? 1 : 0;
+        } else if (c == '(') {
+            depth++;
+        } else if (c == ')') {
+            depth--;
+        }
+    }
+    return !in_quote && depth == 0 && !ends_in_brace; /* else with our CRLF it is a literal */
 }

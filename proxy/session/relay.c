@@ -1,5 +1,6 @@
 /* Commands that need no mailbox selected and are answered by the upstream: parsed, written anew,
  * sent over any link; its data goes to the client as it comes, its tagged reply sanitised. */
+#include "base/log.h"
 #include "write_p.h"
 
 struct kind_row {
@@ -28,6 +29,10 @@ static bool on_untagged(void *arg, const struct response *response)
     struct session *session = write->session;
     const struct kind_row *row = kinds[write->job->parsed.info->id];
     for (; row->name != NULL; row++) {
+        if (row->kind == response->kind && !emit_may_relay(response->data.text)) {
+            LOG(LOG_WARN, "session", "msg=\"not relayed\" line=%s", LOG_Q(response->data.text));
+            return true;
+        }
         if (row->kind == response->kind && response->data.holes_n == 0) {
             session_write(session, SLICE("* "));
             session_write(session, slice_str(row->name));

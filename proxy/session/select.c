@@ -33,13 +33,7 @@ static void tell_mailbox(struct session *session, struct buf *out)
     struct mailbox *mailbox = feed_mailbox(session->feed);
     struct mailbox_counts counts;
     mailbox_counts(mailbox, &counts);
-    buf_printf(out, "* FLAGS " SLICE_FMT "\r\n", SLICE_ARG(mailbox_flag_list(mailbox)));
-    if (session->is_read_only) {
-        buf_add_str(out, "* OK [PERMANENTFLAGS ()] Read-only mailbox.\r\n");
-    } else {
-        buf_printf(out, "* OK [PERMANENTFLAGS " SLICE_FMT "] Flags permitted.\r\n",
-                   SLICE_ARG(mailbox_permanent_flags(mailbox)));
-    }
+    update_write_flag_lists(session, out);
     emit_number_response(out, view_count(session->view), "EXISTS");
     emit_number_response(out, view_recent(session->view), "RECENT");
     uint32_t unseen = counts.first_unseen_uid != 0

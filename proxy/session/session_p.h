@@ -113,8 +113,7 @@ struct session {
     struct feed *feed; /* while selected */
     struct feed_user feed_user;
     struct view *view;
-    bool is_read_only;
-    bool is_idling; /* updates are told as they come */
+    bool is_read_only, is_idling; /* idling: updates are told as they come */
     bool told_modseq; /* HIGHESTMODSEQ was told for this mailbox (T24) */
 };
 
@@ -166,6 +165,8 @@ void input__drop_append(struct session *session);
 /* --- update.c --- */
 /* Tell what is pending; expunges only when allowed.  is_uid: the running command is a UID command. */
 void update_tell(struct session *session, bool allow_expunge, bool is_uid);
+/* The lines FLAGS and PERMANENTFLAGS. */
+void update_write_flag_lists(struct session *session, struct buf *out);
 /* "* n FETCH (UID u FLAGS (...) MODSEQ (m))" as the session's state wants it, for one message of
  * the view, into @out. */
 void update_write_flags(struct session *session, const struct view_message *message, bool with_uid,

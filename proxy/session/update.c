@@ -50,15 +50,21 @@ static void tell_expunges(struct session *session, const struct view_changes *ch
     }
 }
 
-static void tell_flag_lists(struct session *session)
+void update_write_flag_lists(struct session *session, struct buf *out)
 {
-    struct buf *out = &session->scratch;
     struct mailbox *mailbox = feed_mailbox(session->feed);
+    struct slice flags = mailbox_flag_list(mailbox);
+    struct slice permanent = mailbox_permanent_flags(mailbox);
     buf_add_str(out, "* FLAGS ");
-    buf_add(out, mailbox_flag_list(mailbox));
-    buf_add_str(out, "\r\n* OK [PERMANENTFLAGS ");
-    buf_add(out, session->is_read_only ? SLICE("()") : mailbox_permanent_flags(mailbox));
-    buf_add_str(out, session->is_read_only ? "] Read-only mailbox.\r\n" : "] Flags permitted.\r\n");
+    buf_add(out, flags.len > 0 ? flags : SLICE("(\\Answered \\Flagged \\Deleted \\Seen \\Draft)"));
+    buf_add_str(out, "\r\n");
+    if (session->is_read_only) {
+        buf_add_str(out, "* OK [PERMANENTFLAGS ()] Read-only mailbox.\r\n");
+    } else if (permanent.len > 0) { /* not told: RFC 3501 7.1 takes all for permanent */
+        buf_add_str(out, "* OK [PERMANENTFLAGS ");
+        buf_add(out, permanent);
+        buf_add_str(out, "] Flags permitted.\r\n");
+    }
 }
 
 static void tell_flags(struct session *session, const struct ranges *uids, bool is_uid)
@@ -96,7 +102,7 @@ void update_tell(struct session *session, bool allow_expunge, bool is_uid)
         emit_number_response(out, changes.recent, "RECENT");
     }
     if (changes.tells_flag_lists) {
-        tell_flag_lists(session);
+        update_write_flag_lists(session, &session->scratch);
     }
     if (!ranges_empty(&changes.flags)) {
         tell_flags(session, &changes.flags, is_uid);

@@ -1,5 +1,6 @@
 """An upstream that lies, babbles, stalls or breaks off. Whatever it does, the proxy stays up, no client waits without
 end, no processor burns, and once the upstream is honest again the same cache tells nothing but the truth."""
+import random
 import re
 import time
 
@@ -466,3 +467,60 @@ def test_one_that_says_nothing_more_holds_up_only_who_needs_it(fake, make_proxy,
     except imapclient.IMAPClosed:
         pass            # an upload or a write whose fate nobody knows
     assert time.monotonic() - began < WAIT
+
+
+# ---- garbled at random
+
+BITS = (b'\r\n', b'\n', b' ', b'(', b')', b'"', b'\\', b'\0', b'\xff', b'{5}\r\n', b'{0}\r\n', b'~{3}\r\n', b'* 1 EXPUNGE\r\n', b'* 3 EXISTS\r\n', b'* VANISHED 2\r\n', b'+ \r\n', b'NIL',
+        b'* 2 FETCH (UID 2 FLAGS ())\r\n', b'4294967295', b'0', b'-1', b'99999999999999999999', b'* BYE\r\n', b'A1 OK\r\n', b'[', b']', b'UID ', b'BODY[]', b'* OK [UIDVALIDITY 7] x\r\n', b'* SEARCH 1\r\n',
+        b'FLAGS (\\Seen)', b'MODSEQ (1)', b'<0>', b'OK', b'NO', b'BAD', b'((((((((', b'))))))))')
+
+
+def garbling(rnd, share):
+    """What is said, here and there changed, doubled, left out."""
+    def mangle(conn, data):
+        while rnd.random() < share:
+            at = rnd.randrange(len(data) + 1)
+            end = min(len(data), at + rnd.choice((1, 2, 5, 30, 300)))
+            kind = rnd.randrange(6)
+            if kind == 0:
+                data = data[:at] + bytes([rnd.randrange(256)]) + data[at + 1:]
+            elif kind == 1:
+                data = data[:at] + data[end:]
+            elif kind == 2:
+                data = data[:at] + data[at:end] * rnd.choice((2, 3, 200)) + data[end:]
+            elif kind == 3:
+                lines = fakeserver.split_responses(data) if data.endswith(b'\n') and rnd.random() < 0.5 else data.split(b' ')
+                rnd.shuffle(lines)
+                data = (b'' if lines and lines[0].endswith(b'\n') else b' ').join(lines)
+            elif kind == 4:
+                data = re.sub(rb'\d+', lambda m: rnd.choice((m.group(), m.group(), b'%d' % rnd.randrange(9), b'4294967295')), data)
+            else:
+                data = data[:at] + rnd.choice(BITS) + data[at:]
+        return data
+    return mangle
+
+
+def garbled(fake, port, rnd, user):
+    fake.mangle = garbling(rnd, rnd.choice((0.02, 0.1, 0.3)))
+    for _ in range(2):
+        suffer(port, user)
+        fake.drop_all()
+    fake.mangle = None
+
+
+@pytest.mark.parametrize('seed', range(40 if tools.LONG else 1))
+def test_garbled_at_random(make_proxy, seed):
+    """Whatever comes of it, nobody waits for ever, nothing burns, and another account is served."""
+    with fakeserver.FakeServer() as fake:
+        fake.mailbox('Other').add(tools.mail(8))
+        for number in range(1, 7):
+            fake.mailbox().add(tools.mail(number), {'Work'} if number % 2 else ())
+        proxy = make_proxy(fake.port, kind=tools.Configured, upstream=SETTINGS, env=hostile.sanitizer_env())
+        rnd = random.Random(seed)
+        health = hostile.Health(proxy)
+        for number in range(100 if tools.LONG else 40):
+            garbled(fake, proxy.port, rnd, 'garbled%d' % number)
+            assert proxy.running(), 'it died at %d' % number
+        tells_truth(proxy.port, 'sound', fake)
+        health.burns_less_than(0.3)

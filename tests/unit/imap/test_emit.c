@@ -12,6 +12,28 @@ static const char *take(void)
     return copy;
 }
 
+static void relaying(void **state)
+{
+    (void)state;
+    const char *may[] = {"() \"/\" INBOX",  "(\\A) NIL {3}\r\na)\"", "x \"a(\\\"\" y", "a{b", "~{2}\r\n\r\n",
+                         "(a (b) c)(d)", "",  "\"{5}\"", "{0}\r\n"};
+    const char *may_not[] = {"() \"/",       "((a)", "a)",       "a\r\nb",  "{5}\r\nabc",
+                             "{x}\r\nabc",   "\"\r\n\"", "{5}",  "a\nb",   "{99999999999}\r\n", "\"\\\"",
+                             "{3+}\r\nabc"};
+    for (size_t i = 0; i < sizeof(may) / sizeof(may[0]); i++) {
+        assert_true(emit_may_relay(slice_str(may[i])));
+    }
+    for (size_t i = 0; i < sizeof(may_not) / sizeof(may_not[0]); i++) {
+        assert_false(emit_may_relay(slice_str(may_not[i])));
+    }
+    assert_false(emit_may_relay(slice_of("a\0b", 3)));
+    assert_true(emit_may_relay(slice_of("{1}\r\n\0", 6)));
+    buf_init(&out, 0);
+    emit_human_text(&out, SLICE("go {5}"));
+    assert_string_equal(take(), "go {5)");
+    buf_fini(&out);
+}
+
 static void strings(void **state)
 {
     (void)state;
@@ -168,6 +190,7 @@ static void nothing_ends_the_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(relaying),
         TEST(strings),
         TEST(what_is_emitted_is_read_back),
         TEST(lines),
