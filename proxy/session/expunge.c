@@ -1,5 +1,5 @@
-/* EXPUNGE and UID EXPUNGE: by UID up to the highest this client was told of, so that the server's own
- * \Deleted flags decide and mail the client has not seen stays (protocol T15). */
+/* EXPUNGE, UID EXPUNGE and CLOSE: by UID up to the highest this client was told of, so that the
+ * server's own \Deleted flags decide and mail the client has not seen stays (protocol T15). */
 #include "write_p.h"
 
 static const struct upcmd_ops expunge_ops = {.done = write_done};
@@ -52,7 +52,8 @@ static void finish(struct session *session, struct job *job, struct write *write
     buf_fini(&text);
 }
 
-static enum step run_expunge(struct session *session, struct job *job)
+/* STEP_AGAIN: the upstream has answered or cannot, or there was nothing to ask. */
+static enum step ask(struct session *session, struct job *job)
 {
     struct write *write = job->work;
     /* Sent as UID EXPUNGE it takes nothing that the client has not seen, also the second time. */
@@ -61,11 +62,6 @@ static enum step run_expunge(struct session *session, struct job *job)
     bool is_new = write->session == NULL;
     write->session = session;
     write->job = job;
-    if (command_is_uid(&job->parsed) &&
-        !capability_is_offered(account_capabilities(session->account), CAP_UIDPLUS)) {
-        job_finish_str(session, job, "BAD Unknown command");
-        return STEP_DONE;
-    }
     if (is_new || (write->is_done && !write->has_answer && may_repeat &&
                    write->status != CANCELED)) {
         struct ranges uids;
@@ -74,22 +70,60 @@ static enum step run_expunge(struct session *session, struct job *job)
         if (some) {
             write_fini(write);
             send_expunge(session, &uids, write);
-        } else {
-            job_finish_str(session, job, "OK Expunge completed.");
         }
         ranges_fini(&uids);
-        return some ? STEP_WAIT : STEP_DONE;
+        return some ? STEP_WAIT : STEP_AGAIN;
     }
     if (!write->is_done) {
         return STEP_WAIT;
     }
-    if (write_is_lost(write)) {
-        return STEP_CLOSE;
+    return write_is_lost(write) ? STEP_CLOSE : STEP_AGAIN;
+}
+
+static enum step run_expunge(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    if (command_is_uid(&job->parsed) &&
+        !capability_is_offered(account_capabilities(session->account), CAP_UIDPLUS)) {
+        job_finish_str(session, job, "BAD Unknown command");
+        return STEP_DONE;
     }
-    finish(session, job, write);
+    enum step step = ask(session, job);
+    if (step != STEP_AGAIN) {
+        return step;
+    }
+    if (write->attempts == 0) {
+        job_finish_str(session, job, "OK Expunge completed.");
+    } else {
+        finish(session, job, write);
+    }
     write_fini(write);
     return STEP_DONE;
 }
 
 const struct verb verb_expunge = {
     .work_size = sizeof(struct write), .run = run_expunge, .cancel = write_cancel};
+
+/* In silence: the mailbox is left. */
+static enum step run_close(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    if (!session->is_read_only) {
+        enum step step = ask(session, job);
+        if (step != STEP_AGAIN) {
+            return step;
+        }
+    }
+    /* One who may not expunge closes all the same; one whose upstream is away keeps the mailbox. */
+    if (write->attempts == 0 || write->status == OK || write->status == DENIED) {
+        session__unselect(session);
+        job_finish_str(session, job, "OK Close completed.");
+    } else {
+        job_finish_status(session, job, write->status);
+    }
+    write_fini(write);
+    return STEP_DONE;
+}
+
+const struct verb verb_close = {
+    .work_size = sizeof(struct write), .run = run_close, .cancel = write_cancel};

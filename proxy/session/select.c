@@ -1,4 +1,4 @@
-/* SELECT, EXAMINE, CLOSE, UNSELECT. */
+/* SELECT, EXAMINE, UNSELECT. */
 #include "imap/outcmd.h"
 #include "model/uidset.h"
 #include "session_p.h"
@@ -194,7 +194,7 @@ static void cancel_select(struct session *session, struct job *job)
 const struct verb verb_select = {
     .work_size = sizeof(struct select_work), .run = run_select, .cancel = cancel_select};
 
-/* --- UNSELECT, CLOSE --------------------------------------------------------------------------- */
+/* --- UNSELECT ---------------------------------------------------------------------------------- */
 
 static enum step run_unselect(struct session *session, struct job *job)
 {
@@ -204,74 +204,3 @@ static enum step run_unselect(struct session *session, struct job *job)
 }
 
 const struct verb verb_unselect = {.run = run_unselect};
-
-/* CLOSE expunges what is \Deleted and this client has been told of (T15), in silence. */
-struct close_work {
-    struct session *session;
-    struct request *request;
-    bool is_done;
-    enum status status;
-};
-
-static void close_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
-{
-    struct close_work *work = arg;
-    (void)tagged;
-    (void)was_sent;
-    work->request = NULL;
-    work->is_done = true;
-    work->status = st;
-    session_wake(work->session);
-}
-
-static const struct upcmd_ops close_ops = {.done = close_done};
-
-static void send_expunge(struct session *session, struct close_work *work)
-{
-    struct outcmd cmd;
-    bool has_uidplus = capability_has(account_capabilities(session->account), CAP_UIDPLUS);
-    outcmd_init(&cmd);
-    if (has_uidplus) {
-        outcmd_str(&cmd, "UID EXPUNGE 1:");
-        outcmd_u64(&cmd, view_told_uid(session->view));
-    } else {
-        outcmd_str(&cmd, "EXPUNGE");
-    }
-    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
-    work->request = account_request(session->account, to, &cmd, &close_ops, work);
-    outcmd_fini(&cmd);
-}
-
-static enum step run_close(struct session *session, struct job *job)
-{
-    struct close_work *work = job->work;
-    bool wants = !session->is_read_only && view_told_uid(session->view) > 0;
-    if (work->session == NULL && wants) {
-        work->session = session;
-        send_expunge(session, work);
-        return STEP_WAIT;
-    }
-    if (work->session != NULL && !work->is_done) {
-        return STEP_WAIT;
-    }
-    /* One who may not expunge closes all the same; one whose upstream is away keeps the mailbox. */
-    if (work->session == NULL || work->status == OK || work->status == DENIED) {
-        session__unselect(session);
-        job_finish_str(session, job, "OK Close completed.");
-    } else {
-        job_finish_status(session, job, work->status);
-    }
-    return STEP_DONE;
-}
-
-static void cancel_close(struct session *session, struct job *job)
-{
-    struct close_work *work = job->work;
-    (void)session;
-    if (work->request != NULL) {
-        account_request_cancel(&work->request);
-    }
-}
-
-const struct verb verb_close = {
-    .work_size = sizeof(struct close_work), .run = run_close, .cancel = cancel_close};
