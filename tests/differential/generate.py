@@ -406,11 +406,11 @@ class Generator:
         return [self._outside(world, None).as_dict() for _ in range(self.random.randint(0, most))]
 
     def _cut(self, world, session):
-        """All links end while nothing is asked; away: seconds for which there are no new ones. Without changes from
-        outside the next command comes at once."""
+        """All links end while nothing is asked; away: seconds for which there are no new ones; soon: perhaps in the
+        middle of a resync. Without changes from outside the next command comes at once."""
         changes = self._changes(world, 3)
         return Op(None, 'CUT', changes=changes, away=1.2 if self.random.random() < 0.1 else 0,
-                  rest=bool(changes) or self.random.random() < 0.3)
+                  rest=bool(changes) or self.random.random() < 0.3, soon=self.random.random() < 0.2)
 
     def _kill(self, world, session):
         return Op(None, 'KILL', changes=self._changes(world, 3), back=self.random.random() < 0.8)

@@ -1,6 +1,7 @@
 """What a subject has to live through: its links cut between and amid commands, itself killed and started again.
 
-Between commands nothing may be noticed: not a NO, not a BYE. A command that a cut came into may be answered as if
+Between commands nothing may be noticed: not a NO, not a BYE; after a cut amid a resync, the second in a row, a NO
+[UNAVAILABLE] for a while. A command that a cut came into may be answered as if
 nothing had happened; or NO [UNAVAILABLE], and then a write must not have been done, and the same command given again
 must succeed; or by the end of the session (design promise 2) where it was a write whose outcome is unknown or a
 literal that cannot be gone on with: then what was not done is done on the subject's own upstream, and both twins'
@@ -41,6 +42,10 @@ class Trouble:
             self._kill(op)
             return True
         away = op.meta['away']
+        if op.meta['soon']:
+            self._away_until = time.monotonic() + AWAY_AFTER
+        else:
+            self._bring_back({view.box for view in self._judge.subject.views} - {None})
         (self.middle.refuse if away else self.middle.hold)(True)
         try:
             self._judge.counts['(links cut)'] += self.middle.hang_up()
@@ -97,10 +102,13 @@ class Trouble:
         """Results of both sides, or None when the subject ended the session and all is made good."""
         judge = self._judge
         cut = op.meta.get('cut')
-        once = self._is_once(op)
-        before = self._shape(judge.direct) if once else None
+        writes = op.verb in ONCE + ('EXPUNGE', 'UID EXPUNGE', 'CLOSE')
+        before = self._shape(judge.direct) if writes else None
         if 'items' in op.meta and generate.sets_seen(op.meta['items']) and time.monotonic() < self._away_until:
-            self._bring_back(op)
+            # While its upstream is away a subject gives octets it has without setting \Seen.
+            view = judge.subject.views[op.session]
+            if view.box is not None and not view.read_only:
+                self._bring_back({view.box})
         direct = judge.direct.clients[op.session].cmd(*judge.parts(op, judge.direct))
         if cut:
             self.middle.arm(*cut)
@@ -129,19 +137,16 @@ class Trouble:
     def _is_refused(subject, direct):
         return subject.status == 'NO' and subject.code == 'UNAVAILABLE' and direct.code != 'UNAVAILABLE'
 
-    def _bring_back(self, op):
-        """While its upstream is away a subject gives octets it has without setting \\Seen: let it first have its link
-        to that mailbox again."""
+    def _bring_back(self, boxes):
+        """Wait until the subject has its links to these mailboxes, and knows them."""
         judge = self._judge
-        view = judge.subject.views[op.session]
-        if view.box is None or view.read_only:
-            return
         with judge.subject.new_client('back') as client:
             deadline = time.monotonic() + judge.settings.settle
-            while not client.cmd('EXAMINE "%s"' % view.box).ok:
-                if time.monotonic() > deadline:
-                    raise Mismatch('stays-away', 'EXAMINE "%s"' % view.box)
-                time.sleep(0.05)
+            for box in sorted(boxes):
+                while not client.cmd('EXAMINE "%s"' % box).ok:
+                    if time.monotonic() > deadline:
+                        raise Mismatch('stays-away', 'EXAMINE "%s"' % box)
+                    time.sleep(0.05)
 
     def _refused(self, op, result, before):
         """NO [UNAVAILABLE]: what came with it is true, and nothing was done."""
