@@ -56,14 +56,14 @@ static void finish(struct session *session, struct job *job, struct write *write
 static enum step ask(struct session *session, struct job *job)
 {
     struct write *write = job->work;
-    /* Sent as UID EXPUNGE it takes nothing that the client has not seen, also the second time. */
-    bool may_repeat =
-        capability_has(account_capabilities(session->account), CAP_UIDPLUS) && write->attempts < 2;
+    /* Sent as UID EXPUNGE it takes nothing that the client has not seen, also the second time; a
+     * client that is told NO after that may give it again as well (design sections 1 and 8). */
+    bool is_repeatable = capability_has(account_capabilities(session->account), CAP_UIDPLUS);
     bool is_new = write->session == NULL;
     write->session = session;
     write->job = job;
-    if (is_new || (write->is_done && !write->has_answer && may_repeat &&
-                   write->status != CANCELED)) {
+    if (is_new || (write->is_done && !write->has_answer && is_repeatable &&
+                   write->attempts < 2 && write->status != CANCELED)) {
         struct ranges uids;
         ranges_init(&uids, SEQSET_PARTS_MAX);
         bool some = chosen(session, job, &uids);
@@ -77,7 +77,7 @@ static enum step ask(struct session *session, struct job *job)
     if (!write->is_done) {
         return STEP_WAIT;
     }
-    return write_is_lost(write) ? STEP_CLOSE : STEP_AGAIN;
+    return !is_repeatable && write_is_lost(write) ? STEP_CLOSE : STEP_AGAIN;
 }
 
 static enum step run_expunge(struct session *session, struct job *job)
