@@ -240,7 +240,8 @@ class Comparer:
         if one - other:
             raise Mismatch('fetch-missing', 'UIDs %s' % sorted(one - other, key=str)[:8])
         if other - one:
-            if data or 'FLAGS' not in wanted:
+            # With nothing but UID asked for, a FETCH that tells changed flags looks like an answer.
+            if data or not all('FLAGS' in subject.fetched[uid].items for uid in other - one):
                 raise Mismatch('fetch-extra', 'UIDs %s' % sorted(other - one, key=str)[:8])
             self.rules.differ('flags-again')
         if answered['direct'] != [u for u in answered['subject'] if u in one]:

@@ -197,7 +197,7 @@ class Trouble:
         if view.box is not None:
             side.outside.must('%s "%s"' % ('EXAMINE' if view.read_only else 'SELECT', view.box))
         side.outside.cmd(*self._judge.parts(op, side))
-        if view.box is not None:
+        if view.box is not None and op.verb != 'CLOSE':
             side.outside.must('UNSELECT')
 
     @staticmethod
