@@ -83,6 +83,8 @@ struct accounts {
     struct accounts_env env;
     const struct settings *settings;
     struct account *by_key;
+    struct feed *stirred; /* those that the end of this turn looks at */
+    size_t stirred_n;
     unsigned char proof_key[SECRET_KEY_BYTES];
     struct turn_hook hook;
     bool is_ending;

@@ -17,12 +17,9 @@ struct evloop *account__loop(const struct account *account)
 static void end_of_turn(void *arg)
 {
     struct accounts *accounts = arg;
-    struct account *account, *next;
-    HASH_ITER(hh, accounts->by_key, account, next) {
-        struct feed *feed, *next_feed;
-        HASH_ITER(hh, account->feeds, feed, next_feed) {
-            feed__end_of_turn(feed);
-        }
+    size_t n = accounts->stirred_n; /* what they stir themselves is for the next turn */
+    while (n-- > 0 && accounts->stirred != NULL) {
+        feed__end_of_turn(accounts->stirred);
     }
 }
 

@@ -137,6 +137,24 @@ void feed__drop_cmds(struct feed *feed)
     }
 }
 
+void feed__stir(struct feed *feed)
+{
+    if (!feed->is_stirred && feed->state != FEED_ENDED) {
+        feed->is_stirred = true;
+        DL_APPEND2(feed->account->accounts->stirred, feed, stir_prev, stir_next);
+        feed->account->accounts->stirred_n++;
+    }
+}
+
+static void unstir(struct feed *feed)
+{
+    if (feed->is_stirred) {
+        feed->is_stirred = false;
+        DL_DELETE2(feed->account->accounts->stirred, feed, stir_prev, stir_next);
+        feed->account->accounts->stirred_n--;
+    }
+}
+
 void feed__destroy(struct feed *feed)
 {
     struct account *account = feed->account;
@@ -146,6 +164,7 @@ void feed__destroy(struct feed *feed)
     }
     feed->state = FEED_ENDED;
     HASH_DEL(account->feeds, feed);
+    unstir(feed);
     feed__open_failed(feed, CANCELED, SLICE(""));
     feed__refreshes_done(feed, CANCELED);
     if (feed->plan != NULL) {
@@ -372,6 +391,7 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
             evloop_defer(account__loop(account), &request->task, EVLOOP_SOON);
         } else {
             feed->wants_probe = true;
+            feed__stir(feed);
         }
     }
     return request;
@@ -465,6 +485,7 @@ struct refresh_request *feed_refresh(struct feed *feed, bool must_ask, refresh_f
     request->must_ask = must_ask;
     task_init(&request->task, finish_refresh, request);
     DL_APPEND(feed->refreshes, request);
+    feed__stir(feed);
     if (feed->state == FEED_DOWN || feed->state == FEED_ENDED) {
         refresh_done_later(request, NETWORK);
     } else if (!must_ask && feed_is_fresh(feed)) {
@@ -563,6 +584,7 @@ void feed__live(struct feed *feed)
 void feed__changed(struct feed *feed)
 {
     feed->is_changed = true;
+    feed__stir(feed);
 }
 
 void feed__tell(struct feed *feed)
@@ -592,6 +614,7 @@ static void tell_or_gather(struct feed *feed)
 
 void feed__end_of_turn(struct feed *feed)
 {
+    unstir(feed); /* what happens from here on stirs it again */
     if (feed->state == FEED_LIVE) {
         if (!feed__count_is_true(feed)) {
             feed__fetch_new(feed);

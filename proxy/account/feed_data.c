@@ -318,6 +318,7 @@ void feed__untagged(struct feed *feed, const struct response *response)
         (feed->is_selecting && is_of_messages)) {
         return;
     }
+    feed__stir(feed);
     if (response->kind == RESPONSE_FETCH) {
         on_fetch(feed, response);
     } else if (response->kind == RESPONSE_EXISTS) {

@@ -40,6 +40,8 @@ struct feed {
     struct account *account;
     char *name;
     size_t name_len;
+    struct feed *stir_next, *stir_prev; /* in accounts->stirred while is_stirred */
+    bool is_stirred;
     enum feed_state state;
     struct slot *slot;
     struct mailbox *mailbox;
@@ -138,6 +140,8 @@ void feed__tagged_ok(struct feed *feed, const struct response *tagged);
 void feed__refreshes_done(struct feed *feed, enum status st);
 /* The model is as true as the round trips so far make it: whoever waited for that goes on. */
 void feed__settle(struct feed *feed);
+/* Something has come that the end of this turn is to look at (feed__end_of_turn()). */
+void feed__stir(struct feed *feed);
 void feed__end_of_turn(struct feed *feed);
 /* --- feed_data.c: untagged responses into the model --- */
 void feed__untagged(struct feed *feed, const struct response *response);

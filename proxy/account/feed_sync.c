@@ -36,6 +36,7 @@ static void cmd_done(void *arg, enum status st, const struct response *tagged, b
     (void)was_sent;
     DL_DELETE(feed->cmds, cmd);
     alloc_free(cmd);
+    feed__stir(feed);
     if (tagged != NULL) {
         done(feed, st, tagged);
     } /* else the link is lost, and feed__slot_lost() comes */
