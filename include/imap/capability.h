@@ -27,8 +27,8 @@
     X(MOVE, "MOVE", UPSTREAM)                                                                      \
     X(CONDSTORE, "CONDSTORE", UPSTREAM)                                                            \
     X(QRESYNC, "QRESYNC", UPSTREAM)                                                                \
-    X(ESEARCH, "ESEARCH", UPSTREAM)                                                                \
-    X(SEARCHRES, "SEARCHRES", NEVER)                                                               \
+    X(ESEARCH, "ESEARCH", OURS)                                                                    \
+    X(SEARCHRES, "SEARCHRES", OURS)                                                                \
     X(WITHIN, "WITHIN", UPSTREAM)                                                                  \
     X(SORT, "SORT", UPSTREAM)                                                                      \
     X(SORT_DISPLAY, "SORT=DISPLAY", UPSTREAM)                                                      \

@@ -177,12 +177,42 @@ static void numbers_of(struct session *session, struct job *job, struct ranges *
     }
 }
 
-static void answer(struct session *session, struct job *job)
+/* RFC 5182 2.4: with MIN, MAX or both of them and nothing else, those alone are kept. */
+static void save(struct session *session, struct job *job)
+{
+    struct search_work *work = job->work;
+    unsigned others = job->parsed.args.search.returns & ~(unsigned)SEARCH_RETURN_SAVE;
+    bool is_ends = others != 0 && (others & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)) == 0;
+    struct view_iter iter;
+    struct view_message message;
+    struct ranges *saved = &session->saved;
+    ranges_reset(saved);
+    view_iter_init(&iter, session->view, &work->found);
+    while (view_iter_next(&iter, &message)) {
+        if (!message.is_vanished) {
+            ranges_add(saved, message.uid, message.uid);
+        }
+    }
+    if (is_ends && saved->n > 0) {
+        uint32_t first = saved->at[0].first, last = saved->at[saved->n - 1].last;
+        uint32_t kept = (others & SEARCH_RETURN_MIN) != 0 ? first : last;
+        ranges_reset(saved);
+        ranges_add(saved, kept, kept);
+        kept = (others & SEARCH_RETURN_MAX) != 0 ? last : first;
+        ranges_add(saved, kept, kept);
+    }
+}
+
+/* SAVE alone: nothing is told (RFC 5182 2.1). */
+static void tell(struct session *session, struct job *job)
 {
     struct search_work *work = job->work;
     const struct args_search *args = &job->parsed.args.search;
     struct ranges numbers;
     struct buf out;
+    if (args->has_return && args->returns == SEARCH_RETURN_SAVE) {
+        return;
+    }
     ranges_init(&numbers, 0);
     buf_init(&out, 0);
     numbers_of(session, job, &numbers);
@@ -201,7 +231,36 @@ static void answer(struct session *session, struct job *job)
     session_write(session, buf_slice(&out));
     buf_fini(&out);
     ranges_fini(&numbers);
-    job_finish_str(session, job, "OK Search completed.");
+}
+
+static bool saves(const struct job *job)
+{
+    return (job->parsed.args.search.returns & SEARCH_RETURN_SAVE) != 0;
+}
+
+static void answer(struct session *session, struct job *job)
+{
+    tell(session, job);
+    if (saves(job)) {
+        save(session, job);
+        job_finish_str(session, job, "OK Search completed, result saved.");
+    } else {
+        job_finish_str(session, job, "OK Search completed.");
+    }
+}
+
+/* RFC 5182 2.1: after a NO "$" is the empty set. */
+static void refuse(struct session *session, struct job *job)
+{
+    struct search_work *work = job->work;
+    if (saves(job) && work->status != PROTOCOL) {
+        ranges_reset(&session->saved);
+    }
+    if (work->answer.len > 0) {
+        job_finish(session, job, buf_slice(&work->answer));
+    } else {
+        job_finish_status(session, job, work->status);
+    }
 }
 
 /* --- running -------------------------------------------------------------------------------------- */
@@ -248,16 +307,11 @@ static enum step start_search(struct session *session, struct job *job)
 {
     struct search_work *work = job->work;
     const struct args_search *args = &job->parsed.args.search;
-    const struct capabilities *caps = account_capabilities(session->account);
     ranges_init(&work->found, 0);
     buf_init(&work->answer, 64 * 1024);
     work->session = session;
     work->job = job;
     work->is_prepared = true;
-    if ((args->returns & SEARCH_RETURN_SAVE) != 0 ||
-        (args->has_return && !capability_is_offered(caps, CAP_ESEARCH))) {
-        return finish(session, job, "BAD Unknown search option");
-    }
     if ((args->root->classes & SEARCH_USES_MODSEQ) != 0) {
         session_enable_condstore(session);
     }
@@ -312,10 +366,8 @@ static enum step run_search(struct session *session, struct job *job)
     }
     if (work->status == OK) {
         answer(session, job);
-    } else if (work->answer.len > 0) {
-        job_finish(session, job, buf_slice(&work->answer));
     } else {
-        job_finish_status(session, job, work->status);
+        refuse(session, job);
     }
     fini_search(work);
     return STEP_DONE;

@@ -13,7 +13,7 @@ struct search_sets {
 };
 
 /* Resolve every set leaf now (numbers are those of the moment), and put \Recent, which is ours,
- * in the place of NEW, OLD and RECENT.  PROTOCOL: a saved result; LIMIT. */
+ * in the place of NEW, OLD and RECENT.  LIMIT: too many. */
 enum status search_prepare(struct session *session, struct job *job, struct search_sets *sets)
     MUST_USE;
 void search_sets_fini(struct search_sets *sets);

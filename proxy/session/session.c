@@ -121,6 +121,7 @@ void session__unselect(struct session *session)
     }
     session->is_read_only = false;
     session->told_modseq = false;
+    ranges_fini(&session->saved);
     if (session->state == SESSION_SELECTED) {
         session__goto(session, SESSION_AUTHENTICATED, "unselected");
     }

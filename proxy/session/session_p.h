@@ -115,6 +115,7 @@ struct session {
     struct view *view;
     bool is_read_only, is_idling; /* idling: updates are told as they come */
     bool told_modseq; /* HIGHESTMODSEQ was told for this mailbox (T24) */
+    struct ranges saved; /* "$": UIDs of the last SEARCH RETURN (SAVE) (RFC 5182) */
 };
 
 /* What a job that has taken the input hears.  See session->input_job. */
@@ -180,21 +181,6 @@ enum status set_resolve(struct session *session, const struct seqset *set, bool 
 /* Take the messages that have vanished upstream out of @uids; true when there were some. */
 bool set_drop_vanished(struct session *session, struct ranges *uids);
 
-/* --- verbs, by file --- */
-const struct verb *verb_find(enum command_id id);
-extern const struct verb verb_capability, verb_noop, verb_logout, verb_id, verb_enable,
-    verb_starttls, verb_check;                       /* basic.c */
-extern const struct verb verb_login, verb_authenticate;       /* auth.c */
-extern const struct verb verb_select, verb_close, verb_unselect; /* select.c */
-extern const struct verb verb_idle;                           /* idle.c */
-extern const struct verb verb_fetch;                          /* fetch.c */
-extern const struct verb verb_store;                          /* store.c */
-extern const struct verb verb_copy, verb_move;                /* copy.c */
-extern const struct verb verb_expunge;                        /* expunge.c */
-extern const struct verb verb_append;                         /* append.c */
-extern const struct verb verb_search, verb_sort, verb_thread; /* search.c, sort.c */
-extern const struct verb verb_status;                         /* status.c */
-extern const struct verb verb_relay;                          /* relay.c: LIST, CREATE, ACL ... */
-extern const struct verb verb_refused;                        /* COMPRESS */
+#include "verbs_p.h"
 
 #endif

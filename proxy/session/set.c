@@ -21,8 +21,10 @@ static enum status resolve_msns(struct session *session, const struct seqset *se
 enum status set_resolve(struct session *session, const struct seqset *set, bool is_uid,
                         struct ranges *out)
 {
-    if (set->is_saved) {
-        return PROTOCOL;
+    if (set->is_saved) { /* messages, however the command names them (RFC 5182 2.1) */
+        ranges_copy(&session->saved, out);
+        view_clip(session->view, out);
+        return OK;
     }
     if (!is_uid) {
         uint32_t count = view_count(session->view);
