@@ -129,6 +129,10 @@ class Generator:
             return ','.join(some)
         return '1:*'
 
+    def _saved(self, world, otherwise):
+        """Now and then "$" (RFC 5182); what it stands for both twins know by themselves."""
+        return '$' if 'SEARCHRES' in world.capabilities and self.random.random() < 0.06 else otherwise
+
     def uids(self, view):
         """A UID set: known UIDs, holes, beyond the end."""
         pick = self.random
@@ -194,11 +198,12 @@ class Generator:
 
     def _fetch(self, world, session):
         items, names = self.items()
-        return Op(session, 'FETCH', 'FETCH %s %s' % (self.numbers(len(world.views[session])), items), items=names)
+        return Op(session, 'FETCH', 'FETCH %s %s' % (self._saved(world, self.numbers(len(world.views[session]))), items),
+                  items=names)
 
     def _uid_fetch(self, world, session):
         items, names = self.items()
-        return Op(session, 'UID FETCH', 'UID FETCH %s %s' % (self.uids(world.views[session]), items),
+        return Op(session, 'UID FETCH', 'UID FETCH %s %s' % (self._saved(world, self.uids(world.views[session])), items),
                   items=names + ['UID'])
 
     def _fetch_changed(self, world, session):
@@ -228,11 +233,11 @@ class Generator:
         return '%s %s%sFLAGS%s %s' % (numbers, middle, sign, '.SILENT' if silent else '', shown), silent
 
     def _store(self, world, session):
-        text, silent = self._store_text(self.numbers(len(world.views[session])))
+        text, silent = self._store_text(self._saved(world, self.numbers(len(world.views[session]))))
         return Op(session, 'STORE', 'STORE ' + text, silent=silent)
 
     def _uid_store(self, world, session):
-        text, silent = self._store_text(self.uids(world.views[session]))
+        text, silent = self._store_text(self._saved(world, self.uids(world.views[session])))
         return Op(session, 'UID STORE', 'UID STORE ' + text, silent=silent)
 
     def _store_unchanged(self, world, session):
@@ -274,7 +279,7 @@ class Generator:
         return Op(session, 'EXPUNGE', 'EXPUNGE')
 
     def _uid_expunge(self, world, session):
-        return Op(session, 'UID EXPUNGE', 'UID EXPUNGE ' + self.uids(world.views[session]))
+        return Op(session, 'UID EXPUNGE', 'UID EXPUNGE ' + self._saved(world, self.uids(world.views[session])))
 
     # ---- mailboxes
 
@@ -458,9 +463,14 @@ class Generator:
         pick = self.random
         head = ''
         if 'ESEARCH' in world.capabilities and pick.random() < 0.3:
-            head = 'RETURN (%s) ' % ' '.join(pick.sample(('MIN', 'MAX', 'ALL', 'COUNT'), pick.randint(0, 4)))
+            wanted = pick.sample(('MIN', 'MAX', 'ALL', 'COUNT'), pick.randint(0, 4))
+            if 'SEARCHRES' in world.capabilities and pick.random() < 0.4:
+                wanted.insert(pick.randint(0, len(wanted)), 'SAVE')
+            head = 'RETURN (%s) ' % ' '.join(wanted)
         if pick.random() < 0.1:
             head += 'CHARSET UTF-8 '
+        if self._saved(world, None):    # alone: the recheck of a search cannot know it
+            return head + pick.choice(('$', '$ UNSEEN', 'NOT $', 'UID $', 'FLAGGED $'))
         return head + ' '.join(self._key(view, 2) for _ in range(pick.choice((1, 1, 1, 2, 3))))
 
     def _search(self, world, session):
