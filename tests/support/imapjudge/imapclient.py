@@ -338,7 +338,16 @@ class IMAPClient:
     def select(self, mailbox='INBOX', extra='', examine=False):
         return self.must('%s "%s"%s' % ('EXAMINE' if examine else 'SELECT', mailbox, extra and ' ' + extra))
 
-    def append(self, mailbox, mail, flags='', date='', sync=False):
+    @property
+    def has_literal_plus(self):
+        """Unless the greeting names capabilities and LITERAL+ is none of them."""
+        greeting = self.greeting
+        return greeting is None or greeting.code != 'CAPABILITY' or b'LITERAL+' in bytes(greeting.code_args).upper()
+
+    def append(self, mailbox, mail, flags='', date='', sync=None):
+        """sync: whether to wait with the literal; None: where the server wants it."""
+        if sync is None:
+            sync = not self.has_literal_plus
         head = 'APPEND "%s" %s%s' % (mailbox, '(%s) ' % flags if flags else '', '"%s" ' % date if date else '')
         return self.must(head, Lit(mail, sync))
 
