@@ -13,16 +13,31 @@ void buf_init(struct buf *buf, size_t max)
     *buf = (struct buf){.max = max};
 }
 
+void buf_init_secret(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){.max = max, .is_secret = true};
+}
+
+static void wipe(struct buf *buf)
+{
+    if (buf->is_secret && buf->data != NULL) {
+        explicit_bzero(buf->data, buf->cap);
+    }
+}
+
 void buf_fini(struct buf *buf)
 {
+    wipe(buf);
     alloc_free(buf->data);
-    *buf = (struct buf){.max = buf->max};
+    *buf = (struct buf){.max = buf->max, .is_secret = buf->is_secret};
 }
 
 void buf_reset(struct buf *buf)
 {
     if (buf->cap > BUF_KEEP) {
         buf_fini(buf);
+    } else {
+        wipe(buf);
     }
     buf->len = 0;
     buf->failed = false;
@@ -36,6 +51,18 @@ bool buf_ok(const struct buf *buf)
 struct slice buf_slice(const struct buf *buf)
 {
     return (struct slice){buf->data, buf->len};
+}
+
+/* realloc() would leave a copy where the octets were. */
+static char *move_secret(struct buf *buf, size_t cap)
+{
+    char *moved = alloc_zero(cap);
+    if (buf->len > 0) {
+        memcpy(moved, buf->data, buf->len);
+    }
+    wipe(buf);
+    alloc_free(buf->data);
+    return moved;
 }
 
 char *buf_room(struct buf *buf, size_t n)
@@ -54,7 +81,7 @@ char *buf_room(struct buf *buf, size_t n)
         if (buf->max != 0 && cap > buf->max) {
             cap = buf->max;
         }
-        buf->data = alloc_resize(buf->data, cap, 1);
+        buf->data = buf->is_secret ? move_secret(buf, cap) : alloc_resize(buf->data, cap, 1);
         buf->cap = cap;
     }
     return buf->data + buf->len;

@@ -13,9 +13,12 @@ struct buf {
     size_t cap; /* allocated */
     size_t max; /* never more than this; 0 = unlimited (only for text of our own) */
     bool failed;
+    bool is_secret; /* every octet it leaves behind is overwritten: when it grows, resets, ends */
 };
 
 void buf_init(struct buf *buf, size_t max);
+/* For what must not stay in memory: see is_secret. */
+void buf_init_secret(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 /* Empty and not failed; memory stays (given back when larger than 64 KiB). */
 void buf_reset(struct buf *buf);

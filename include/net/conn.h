@@ -102,6 +102,8 @@ size_t conn_pending_out(const struct conn *conn);
 /* Is less than the output limit pending?  After false, CONN_EV_DRAINED will come. */
 bool conn_has_room(struct conn *conn);
 void conn_set_limits(struct conn *conn, size_t input_bytes, size_t output_bytes);
+/* Bytes are overwritten when they are consumed or sent, in both directions: a login is under way. */
+void conn_set_secret(struct conn *conn, bool is_secret);
 
 /* --- STARTTLS; the connection is open and plain ---
  * What is queued goes out in clear first, then the handshake; its end is CONN_EV_TLS_READY or

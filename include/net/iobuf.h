@@ -21,6 +21,7 @@ struct iobuf {
     struct iobuf_piece *tail;
     struct iobuf_pool *pool;
     size_t len; /* bytes queued */
+    bool is_secret; /* consumed bytes are overwritten (not those of shared pieces) */
 };
 
 void iobuf_init(struct iobuf *iobuf, struct evloop *loop);

@@ -31,14 +31,16 @@ enum {
 void reader_init(struct reader *reader, enum reader_leg leg, const struct reader_limits *limits)
 {
     *reader = (struct reader){.leg = leg, .limits = *limits, .state = IN_LINE};
-    buf_init(&reader->text, limits->max_unit_bytes + HEADER_ROOM_BYTES + TAIL_TRIM_BYTES);
+    size_t most = limits->max_unit_bytes + HEADER_ROOM_BYTES + TAIL_TRIM_BYTES;
+    if (leg == READER_CLIENT) {
+        buf_init_secret(&reader->text, most); /* it may be a password */
+    } else {
+        buf_init(&reader->text, most);
+    }
 }
 
 void reader_fini(struct reader *reader)
 {
-    if (reader->leg == READER_CLIENT && reader->text.cap > 0) {
-        explicit_bzero(reader->text.data, reader->text.cap);
-    }
     buf_fini(&reader->text);
     alloc_free(reader->holes);
     reader->holes = NULL;
@@ -48,9 +50,6 @@ void reader_fini(struct reader *reader)
 
 static void drop_text(struct reader *reader)
 {
-    if (reader->leg == READER_CLIENT && reader->text.len > 0) {
-        explicit_bzero(reader->text.data, reader->text.len);
-    }
     buf_reset(&reader->text);
     reader->holes_n = 0;
     reader->line_start = 0;

@@ -262,6 +262,12 @@ void conn_set_limits(struct conn *conn, size_t input_bytes, size_t output_bytes)
     conn__update(conn);
 }
 
+void conn_set_secret(struct conn *conn, bool is_secret)
+{
+    conn->in.is_secret = is_secret;
+    conn->out.is_secret = is_secret;
+}
+
 /* --- closing --- */
 
 /* close(2) with input unread would make the kernel reset the connection and throw away what the

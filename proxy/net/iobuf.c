@@ -174,9 +174,23 @@ struct slice iobuf_gather(const struct iobuf *iobuf, char *scratch, size_t max)
     return slice_of(scratch, n);
 }
 
+static void wipe(struct iobuf *iobuf, size_t n)
+{
+    for (struct iobuf_piece *piece = iobuf->head; piece != NULL && n > 0; piece = piece->next) {
+        size_t part = piece_len(piece) < n ? piece_len(piece) : n;
+        if (piece->shared == NULL) {
+            explicit_bzero(piece->bytes + piece->start, part);
+        }
+        n -= part;
+    }
+}
+
 void iobuf_consume(struct iobuf *iobuf, size_t n)
 {
     CHECK(n <= iobuf->len);
+    if (iobuf->is_secret) {
+        wipe(iobuf, n);
+    }
     iobuf->len -= n;
     while (iobuf->head != NULL && n >= piece_len(iobuf->head)) {
         struct iobuf_piece *piece = iobuf->head;

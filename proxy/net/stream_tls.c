@@ -113,6 +113,9 @@ static enum stream_result tls_write(struct stream *s, struct iobuf *queue, struc
     begin();
     size_t sent = 0;
     int ret = SSL_write_ex(s->ssl, next.data, next.len, &sent);
+    if (queue->is_secret && next.data == s->scratch) {
+        OPENSSL_cleanse(s->scratch, next.len);
+    }
     if (ret != 1) {
         return outcome(s, ret, "writing", fail);
     }

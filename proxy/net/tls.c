@@ -121,6 +121,8 @@ enum status tls_server_create(const char *cert_file, const char *key_file,
     }
     /* Sessions live in the clients' tickets, nothing of them here. */
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    /* Passwords come in here: OpenSSL keeps no copy of what it has handed over. */
+    (void)SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT);
     CHECK(SSL_CTX_set_num_tickets(ctx, 1) == 1);
     static const unsigned char id[] = "imapcached";
     CHECK(SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1) == 1);

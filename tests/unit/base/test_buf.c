@@ -41,6 +41,27 @@ static void fails_at_its_maximum_and_stays_failed(void **state)
     buf_fini(&buf);
 }
 
+static void a_secret_buffer_is_wiped_when_it_is_emptied(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init_secret(&buf, 0);
+    buf_add_str(&buf, "password");
+    const char *data = buf.data;
+    buf_truncate(&buf, 2); /* what is cut off counts too */
+    buf_reset(&buf);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(data[i], 0);
+    }
+    for (int i = 0; i < 1000; i++) { /* moved several times */
+        buf_add_str(&buf, "0123456789");
+    }
+    assert_int_equal(buf.len, 10000);
+    assert_true(slice_eq(slice_sub(buf_slice(&buf), 9990, 10), SLICE("0123456789")));
+    buf_fini(&buf);
+    assert_true(buf.is_secret);
+}
+
 static void numbers_do_not_overflow(void **state)
 {
     (void)state;
@@ -82,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adds_and_consumes),
         cmocka_unit_test(fails_at_its_maximum_and_stays_failed),
+        cmocka_unit_test(a_secret_buffer_is_wiped_when_it_is_emptied),
         cmocka_unit_test(numbers_do_not_overflow),
         cmocka_unit_test(arena_keeps_its_limit),
         cmocka_unit_test(log_text_of_a_peer_cannot_forge_a_line),

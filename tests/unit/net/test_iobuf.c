@@ -149,6 +149,25 @@ static void shared_bytes_live_as_long_as_a_queue_needs_them(void **state)
     evloop_destroy(&loop);
 }
 
+static void a_secret_queue_is_wiped_as_it_is_consumed(void **state)
+{
+    (void)state;
+    struct evloop *loop = evloop_create();
+    struct iobuf iobuf;
+    iobuf_init(&iobuf, loop);
+    iobuf.is_secret = true;
+    append_pattern(&iobuf, 0, IOBUF_CHUNK_BYTES + 100);
+    const char *first = iobuf_peek(&iobuf).data;
+    iobuf_consume(&iobuf, 100);
+    assert_int_equal(first[0], 0);
+    assert_int_equal(first[99], 0);
+    assert_int_equal(first[100], pattern(100));
+    iobuf_consume(&iobuf, IOBUF_CHUNK_BYTES - 101);
+    assert_int_equal(first[IOBUF_CHUNK_BYTES - 2], 0);
+    assert_true(consume_pattern(&iobuf, IOBUF_CHUNK_BYTES - 1, 7));
+    evloop_destroy(&loop);
+}
+
 static void moves_without_copying(void **state)
 {
     (void)state;
@@ -222,6 +241,7 @@ int main(void)
         cmocka_unit_test(gathers_small_pieces),
         cmocka_unit_test(room_is_filled_in_order_and_given_back),
         cmocka_unit_test(shared_bytes_live_as_long_as_a_queue_needs_them),
+        cmocka_unit_test(a_secret_queue_is_wiped_as_it_is_consumed),
         cmocka_unit_test(moves_without_copying),
         cmocka_unit_test(addresses_parse_and_format),
     };
