@@ -6,7 +6,7 @@
  * It does not reconnect; the owner makes a new link.
  * Owner of memory: the account (link_create .. link_close); commands belong to the link.
  * Completions never run inside the call that started the work.       Thread: loop.
- * RFC 3501/9051, 2177 (IDLE), 4959 (SASL-IR), 7888 (LITERAL+), 2971 (ID), 5161 (ENABLE). */
+ * RFC 3501/9051, 2177 (IDLE), 4959 (SASL-IR), 7628 (tokens), 7888 (LITERAL+), 2971 (ID), 5161 (ENABLE). */
 #include "base/settings.h"
 #include "base/slice.h"
 #include "base/stats.h"
@@ -14,6 +14,7 @@
 #include "imap/capability.h"
 #include "imap/outcmd.h"
 #include "imap/response.h"
+#include "imap/sasl.h"
 
 struct evloop;
 struct resolver;
@@ -25,7 +26,10 @@ struct upcmd;
 struct link_login {
     struct slice authzid; /* usually empty */
     struct slice authcid;
-    struct slice password;
+    struct slice password; /* or the token */
+    /* What it was accepted by; a token goes by the upstream's other mechanism for tokens when it has
+     * only that. */
+    enum sasl_mech mech;
 };
 
 struct link_env {
@@ -44,9 +48,10 @@ struct link_ops {
     void (*untagged)(void *owner, struct link *link, const struct response *response);
     /* IDLE was accepted: from now on the server pushes.  May be NULL. */
     void (*idling)(void *owner, struct link *link);
-    /* The link is gone: AUTH (login refused, see fail and *refusal), TLS, NETWORK, TIMEOUT, END
-     * (BYE or end of stream), PROTOCOL.  All commands have completed before.  refusal: the tagged
-     * NO of the login or the BYE, or NULL.  The link's memory goes after this returns. */
+    /* The link is gone: AUTH (login refused, see fail and *refusal), DENIED (it offers no way to log
+     * in), TLS, NETWORK, TIMEOUT, END (BYE or end of stream), PROTOCOL.  All commands have completed
+     * before.  refusal: the tagged NO of the login or the BYE, or NULL.  The link's memory goes
+     * after this returns. */
     void (*closed)(void *owner, struct link *link, enum status why, const struct response *refusal,
                    const struct fail *fail);
 };
@@ -94,6 +99,7 @@ enum upcmd_flags {
     UPCMD_KINDS = UPCMD_SEARCHES | UPCMD_COPIES | UPCMD_LISTS,
 };
 
+/* @login: NULL to learn only what the server offers: closed() follows, ready() never. */
 struct link *link_create(const struct link_env *env, const struct link_login *login,
                          const struct link_ops *ops, void *owner);
 /* Abort or say LOGOUT first (polite); commands complete with CANCELED before this returns, closed()
@@ -109,6 +115,12 @@ bool link_is_ready(const struct link *link);
 /* "1.2.3.4:993", for logs. */
 const char *link_peer(const struct link *link);
 const struct capabilities *link_capabilities(const struct link *link);
+/* What the server offered before the login, TLS on: bits of enum capability.  False: it did not
+ * come to that. */
+bool link_offered(const struct link *link, uint64_t *capabilities_out);
+/* In closed() with AUTH: what the server said to a token before it refused it, in base64; may be
+ * empty.  RFC 7628 3.2.2. */
+struct slice link_challenge(const struct link *link);
 bool link_has_qresync(const struct link *link);   /* enabled */
 bool link_has_condstore(const struct link *link); /* enabled */
 /* Commands queued or in flight, IDLE not counted. */

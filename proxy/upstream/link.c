@@ -196,6 +196,7 @@ static void link_destroy(void *ptr)
     struct link *link = ptr;
     reader_fini(&link->reader);
     buf_fini(&link->said);
+    buf_fini(&link->challenge);
     alloc_free(link);
 }
 
@@ -309,13 +310,17 @@ struct link *link_create(const struct link_env *env, const struct link_login *lo
     CHECK(env->tls != NULL || env->upstream->security != UPSTREAM_TLS);
     struct link *link = alloc_zero(sizeof(*link));
     link->env = *env;
-    link->login = *login;
+    link->is_probe = login == NULL;
+    if (login != NULL) {
+        link->login = *login;
+    }
     link->ops = ops;
     link->owner = owner;
     link->profile = profile_generic();
     snprintf(link->peer, sizeof(link->peer), "%s:%u", env->upstream->host, env->upstream->port);
     reader_init(&link->reader, READER_SERVER, &limits);
     buf_init(&link->said, LINK__SAID_MAX);
+    buf_init(&link->challenge, LINK__CHALLENGE_MAX);
     task_init(&link->pump, pipeline__pump, link);
     task_init(&link->tear_down, link_tear_down, link);
     timeout_init(&link->deadline, link_on_deadline, link);
@@ -355,6 +360,17 @@ const struct capabilities *link_capabilities(const struct link *link)
 const struct profile *link_profile(const struct link *link)
 {
     return link->profile;
+}
+
+bool link_offered(const struct link *link, uint64_t *capabilities_out)
+{
+    *capabilities_out = link->offered;
+    return link->has_offered;
+}
+
+struct slice link_challenge(const struct link *link)
+{
+    return buf_slice(&link->challenge);
 }
 
 bool link_has_qresync(const struct link *link)

@@ -48,6 +48,7 @@ enum {
     LINK__SMALL_STREAM_MAX = 4096,
     LINK__SAID_MAX = 4096,
     LINK__LOGIN_LITERAL_MAX = 64 * 1024,
+    LINK__CHALLENGE_MAX = 4096,
     LINK__LITERALS_MAX = 4096, /* in one response */
     LINK__IDLE_QUIET_MS = 50,
     LINK__FRESH_POLLED_MS = 5000, /* nothing is told unasked (design section 7) */
@@ -102,6 +103,9 @@ struct link {
 
     struct capabilities caps;
     bool has_caps; /* of the present stage */
+    uint64_t offered; /* before the login */
+    bool is_probe, has_offered, was_challenged;
+    struct buf challenge;
     bool asked_id, asked_enable;
     bool has_qresync, has_condstore;
     struct buf said; /* for profile_detect() */
@@ -146,6 +150,8 @@ enum login_way login__choose(const struct upstream_settings *upstream, bool is_l
 void login__greeting(struct link *link, const struct response *r);
 void login__tls_ready(struct link *link);
 void login__untagged(struct link *link, const struct response *r);
+/* "+" in the login that no literal of ours waits for: why a token is refused. */
+void login__challenge(struct link *link, const struct response *r);
 
 /* --- pipeline.c --- */
 /* Something has changed that may let commands go: look at the end of this turn. */

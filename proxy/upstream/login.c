@@ -1,6 +1,6 @@
 /* From the greeting to READY.
  *
- *   greeting [CAPABILITY] -> (CAPABILITY) -> STARTTLS -> TLS -> CAPABILITY -> AUTHENTICATE PLAIN |
+ *   greeting [CAPABILITY] -> (CAPABILITY) -> STARTTLS -> TLS -> CAPABILITY -> AUTHENTICATE |
  * LOGIN
  *     -> CAPABILITY, ID, ENABLE in one flight, what the present knowledge allows; what the answer
  * to CAPABILITY then offers besides, in a second one -> READY
@@ -162,6 +162,7 @@ enum login_way login__choose(const struct upstream_settings *upstream, bool is_l
 static void login_end(struct link *link)
 {
     link->login = (struct link_login){.password = {NULL, 0}};
+    conn_set_secret(link->conn, false);
     link->profile = profile_detect(buf_slice(&link->said));
     if (!link->profile->has_sound_qresync) {
         link->has_qresync = false;
@@ -249,33 +250,17 @@ static void login_done(void *arg, enum status st, const struct response *tagged,
 
 static const struct upcmd_ops login_ops = {.done = login_done};
 
-static void base64_add(struct buf *out, const unsigned char *in, size_t n)
+/* In base64 behind what is there. */
+static void login_add_message(struct link *link, enum sasl_mech mech, struct buf *out)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)in[i] << 16 | (i + 1 < n ? (uint32_t)in[i + 1] << 8 : 0) |
-                     (i + 2 < n ? in[i + 2] : 0);
-        buf_add_char(out, digits[v >> 18 & 63]);
-        buf_add_char(out, digits[v >> 12 & 63]);
-        buf_add_char(out, i + 1 < n ? digits[v >> 6 & 63] : '=');
-        buf_add_char(out, i + 2 < n ? digits[v & 63] : '=');
-    }
-}
-
-/* RFC 4616: authzid NUL authcid NUL passwd. */
-static void login_add_plain(struct link *link, struct buf *out)
-{
+    const struct link_login *login = &link->login;
+    const struct sasl_login parts = {
+        .authzid = login->authzid, .authcid = login->authcid, .secret = login->password};
     struct buf message;
-    buf_init(&message, 0);
-    size_t n = link->login.authzid.len + link->login.authcid.len + link->login.password.len + 2;
-    (void)buf_room(&message, n); /* once: growing would leave copies behind */
-    buf_add(&message, link->login.authzid);
-    buf_add_char(&message, '\0');
-    buf_add(&message, link->login.authcid);
-    buf_add_char(&message, '\0');
-    buf_add(&message, link->login.password);
-    base64_add(out, (const unsigned char *)message.data, message.len);
-    explicit_bzero(message.data, message.len);
+    buf_init_secret(&message, 0);
+    sasl_write(mech, &parts, slice_str(link->env.upstream->host), link->env.upstream->port,
+               &message);
+    sasl_base64_encode(buf_slice(&message), out);
     buf_fini(&message);
 }
 
@@ -310,26 +295,48 @@ static struct upcmd *login_command(struct link *link)
     char tag[LINK__TAG_MAX];
     const struct link_login *login = &link->login;
     struct upcmd *cmd = upcmd__create(link, UPCMD__INTERNAL | UPCMD__SECRET, &login_ops, link);
-    /* Twice the octets for quoting, more than base64 needs: the wire does not grow. */
+    /* Twice the octets for quoting, and for base64 of the message: the wire does not grow. */
     (void)buf_room(&cmd->wire,
-                   128 + 2 * (login->authzid.len + login->authcid.len + login->password.len));
+                   1024 + 2 * (login->authzid.len + login->authcid.len + login->password.len));
     buf_add_str(&cmd->wire, wire__tag(cmd->tag, tag));
     return cmd;
 }
 
-static void login_authenticate(struct link *link)
+static void login_authenticate(struct link *link, enum sasl_mech mech)
 {
     struct upcmd *cmd = login_command(link);
-    buf_add_str(&cmd->wire, " AUTHENTICATE PLAIN");
+    buf_printf(&cmd->wire, " AUTHENTICATE %s", sasl_name(mech));
     if (capability_has(&link->caps, CAP_SASL_IR)) {
         buf_add_char(&cmd->wire, ' ');
     } else {
         buf_add_str(&cmd->wire, "\r\n");
         upcmd__stop(cmd);
     }
-    login_add_plain(link, &cmd->wire);
+    login_add_message(link, mech, &cmd->wire);
     buf_add_str(&cmd->wire, "\r\n");
+    link->login.mech = mech;
     pipeline__add(link, cmd);
+}
+
+/* RFC 7628 3.2.3: a token is refused by an error in place of success, which has to be answered
+ * before the refusal itself comes.  A password is never asked about; what wants to know more is
+ * told that we give up. */
+void login__challenge(struct link *link, const struct response *r)
+{
+    bool is_token = sasl_is_token(link->login.mech);
+    if (link->was_challenged) {
+        link__lose(link, PROTOCOL, NULL, "asked again in the login");
+        return;
+    }
+    link->was_challenged = true;
+    if (is_token && sasl_is_base64(r->text)) {
+        buf_add(&link->challenge, r->text);
+        if (!buf_ok(&link->challenge)) {
+            buf_reset(&link->challenge);
+        }
+    }
+    conn_write(link->conn, slice_str(is_token ? sasl_error_answer(link->login.mech) : "*"));
+    conn_write(link->conn, SLICE("\r\n"));
 }
 
 static void login_plain_login(struct link *link)
@@ -348,23 +355,53 @@ static bool has_nul(struct slice s)
     return slice_find(s, '\0') < s.len;
 }
 
+/* What to authenticate by; SASL_MECH_N: by the command LOGIN; SASL_LOGIN, which we do not say to
+ * servers: there is no way. */
+static enum sasl_mech login_mechanism(const struct link *link)
+{
+    const struct capabilities *caps = &link->caps;
+    bool has_xoauth2 = capability_has(caps, CAP_AUTH_XOAUTH2);
+    bool has_bearer = capability_has(caps, CAP_AUTH_OAUTHBEARER);
+    if (sasl_is_token(link->login.mech)) {
+        bool wants_bearer = link->login.mech == SASL_OAUTHBEARER;
+        return has_bearer && (wants_bearer || !has_xoauth2) ? SASL_OAUTHBEARER
+               : has_xoauth2                                ? SASL_XOAUTH2
+                                                            : SASL_LOGIN;
+    }
+    if (capability_has(caps, CAP_AUTH_PLAIN)) {
+        return SASL_PLAIN;
+    }
+    return capability_has(caps, CAP_LOGINDISABLED) || link->login.authzid.len > 0 ? SASL_LOGIN
+                                                                                  : SASL_MECH_N;
+}
+
+static const struct upcmd_ops logout_ops = {.done = NULL};
+
 static void login_begin(struct link *link)
 {
     const struct link_login *login = &link->login;
-    bool has_plain = capability_has(&link->caps, CAP_AUTH_PLAIN);
+    enum sasl_mech mech = login_mechanism(link);
+    link->offered = link->caps.bits;
+    link->has_offered = true;
+    if (link->is_probe) {
+        link__goto(link, LINK_LOGIN, "none, only asked");
+        login_send(link, "LOGOUT", &logout_ops); /* its BYE is the end */
+        return;
+    }
     if (has_nul(login->authzid) || has_nul(login->authcid) || has_nul(login->password)) {
         link__lose(link, PROTOCOL, NULL, "a NUL in the login");
         return;
     }
-    if (!has_plain && (capability_has(&link->caps, CAP_LOGINDISABLED) || login->authzid.len > 0)) {
-        link__lose(link, PROTOCOL, NULL, "the server offers no way to log in that we have");
+    if (mech == SASL_LOGIN) {
+        link__lose(link, DENIED, NULL, "the server offers no way to log in that we have");
         return;
     }
-    link__goto(link, LINK_LOGIN, has_plain ? "AUTHENTICATE PLAIN" : "LOGIN");
-    if (has_plain) {
-        login_authenticate(link);
-    } else {
+    link__goto(link, LINK_LOGIN, mech == SASL_MECH_N ? "LOGIN" : sasl_name(mech));
+    conn_set_secret(link->conn, true);
+    if (mech == SASL_MECH_N) {
         login_plain_login(link);
+    } else {
+        login_authenticate(link, mech);
     }
     /* What the server can is said anew by the OK, or asked; but whether it takes ID is taken from
      * before, which saves a flight. */

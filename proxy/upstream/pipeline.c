@@ -67,6 +67,7 @@ struct upcmd *upcmd__create(struct link *link, unsigned flags, const struct upcm
     cmd->stream_stop = SIZE_MAX;
     outcmd_init(&cmd->parts);
     buf_init(&cmd->wire, 0);
+    cmd->wire.is_secret = (flags & UPCMD__SECRET) != 0;
     buf_init(&cmd->filled, LINK__SMALL_STREAM_MAX);
     return cmd;
 }

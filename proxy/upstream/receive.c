@@ -32,6 +32,9 @@ static void read_response(struct link *link, const struct response *r)
         read_untagged(link, r);
     } else if (link->state == LINK_IDLE_ASKED) {
         idle__accepted(link);
+    } else if (link->state == LINK_LOGIN &&
+               (link->current == NULL || link->current->stage != UPCMD_AWAIT_GO)) {
+        login__challenge(link, r);
     } else {
         pipeline__go_ahead(link, r);
     }

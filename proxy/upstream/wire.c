@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "link_p.h"
-#include "net/secret.h"
 
 char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX])
 {
@@ -73,9 +72,6 @@ void upcmd__build(struct upcmd *cmd)
 
 void upcmd__destroy(struct upcmd *cmd)
 {
-    if ((cmd->flags & UPCMD__SECRET) != 0 && cmd->wire.data != NULL) {
-        secret_wipe(cmd->wire.data, cmd->wire.cap);
-    }
     buf_fini(&cmd->wire);
     buf_fini(&cmd->filled);
     outcmd_fini(&cmd->parts);

@@ -96,6 +96,8 @@ struct scripted {
     struct stats stats;
     struct upstream_settings upstream;
     struct link_login login;
+    bool is_probe, has_offered;
+    uint64_t offered;
     struct tls_client *tls_client;
     struct tls_server *tls_server;
     bool is_implicit;
@@ -337,6 +339,10 @@ static inline void owner_closed(void *owner, struct link *link, enum status why,
         buf_printf(&s->log, ":%s:%s:" SLICE_FMT, response_cond_name(refusal->cond),
                    response_code_name(refusal->code), SLICE_ARG(refusal->text));
     }
+    if (link_challenge(link).len > 0) {
+        buf_printf(&s->log, ":" SLICE_FMT, SLICE_ARG(link_challenge(link)));
+    }
+    s->has_offered = link_offered(link, &s->offered);
     buf_add_str(&s->log, ";");
     if (s->wants_closed) {
         evloop_stop(s->loop);
@@ -532,7 +538,7 @@ static inline void scripted_begin(struct scripted *s, const struct step *steps)
                            .tls = s->tls_client,
                            .upstream = &s->upstream,
                            .stats = &s->stats};
-    s->link = link_create(&env, &s->login, &owner_ops, s);
+    s->link = link_create(&env, s->is_probe ? NULL : &s->login, &owner_ops, s);
 }
 
 static inline void scripted_run(struct scripted *s, const struct step *steps)

@@ -130,7 +130,7 @@ static const struct variant refusals[] = {
      "closed:PROTOCOL;", false},
     {"no way to log in",
      (const struct step[]){S_("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n"), END_},
-     "closed:PROTOCOL;", false},
+     "closed:DENIED;", false},
     {"CAPABILITY without an answer",
      (const struct step[]){S_("* OK hi\r\n"), C_("A1 CAPABILITY\r\n"), S_("A1 OK x\r\n"), END_},
      "closed:PROTOCOL;", false},
@@ -204,7 +204,7 @@ static void authzid_is_sent_and_never_dropped(void **state)
     s.login.authzid = SLICE("boss");
     s.wants_closed = true;
     scripted_run(&s, by_login);
-    assert_string_equal(scripted_log(&s), "closed:PROTOCOL;");
+    assert_string_equal(scripted_log(&s), "closed:DENIED;");
     scripted_fini(&s);
 }
 
