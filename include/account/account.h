@@ -62,6 +62,8 @@ void account_detach(struct account_user *user);
 
 /* The upstream's capabilities as last told after login. */
 const struct capabilities *account_capabilities(const struct account *account);
+/* Octets that a set of UIDs may take in one command: longer lines are refused by some servers. */
+size_t account_line_bytes(const struct account *account);
 /* "upstream/login", for logs. */
 const char *account_name(const struct account *account);
 

@@ -7,13 +7,17 @@
 
 struct link;
 
-enum { PROFILE_MARKS_MAX = 4 };
+enum {
+    PROFILE_MARKS_MAX = 4,
+    PROFILE_SET_BYTES = 7000, /* RFC 7162 4 asks servers for lines of 8,192 */
+};
 
 struct profile {
     const char *name;
     /* Any of these words (letters without case) in what the server says means this row. */
     const char *marks[PROFILE_MARKS_MAX];
     uint32_t max_connections; /* per account, when the administrator sets none */
+    uint32_t set_bytes;       /* of a set of UIDs in one command; 0: PROFILE_SET_BYTES */
     uint32_t fresh_ms;        /* a model is fresh this long after a round trip on its feed */
     bool pushes_flags_in_idle;
     bool may_pipeline_after_done; /* commands behind DONE without waiting for IDLE's tagged OK */

@@ -208,6 +208,12 @@ const struct capabilities *account_capabilities(const struct account *account)
     return &account->caps;
 }
 
+size_t account_line_bytes(const struct account *account)
+{
+    const struct profile *profile = account->profile;
+    return profile != NULL && profile->set_bytes != 0 ? profile->set_bytes : PROFILE_SET_BYTES;
+}
+
 const char *account_name(const struct account *account)
 {
     return account->name;

@@ -35,6 +35,9 @@ static enum step start_copy(struct session *session, struct job *job)
         return STEP_DONE;
     }
     (void)set_drop_vanished(session, &uids);
+    /* All or nothing (RFC 3501 6.4.7): one command, however long its set.  Of MOVE a part may fail, but
+     * then the client should hear so from the server (RFC 6851 4.6). */
+    set_close_gaps(session, &uids);
     if (ranges_empty(&uids)) {
         job_finish_str(session, job, "OK No messages found.");
         ranges_fini(&uids);

@@ -4,8 +4,8 @@
  *                   │      ^              (from anywhere)  ─> CLOSING
  *                   v      │
  *                  STARTTLS
- * Commands run strictly one after the other, in the order they came; FETCHes queued behind FETCHes
- * are planned ahead, so that a client that pipelines them waits for one flight, not for each. */
+ * Commands run strictly one after the other, in the order they came; FETCHes and writes queued behind
+ * such are planned ahead, so that a client that pipelines them waits for one flight, not for each. */
 #include "session_p.h"
 
 #include <stdarg.h>
@@ -192,11 +192,19 @@ void session_abort(struct session *session)
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 
+/* A STORE was sent ahead behind it: what is told now of flags that this may be changing would have to
+ * be told again. */
+static bool is_before_write(const struct job *job)
+{
+    return job->next != NULL && job->next->is_planned && job->next->verb == &verb_store;
+}
+
 static bool tells_updates(const struct session *session, const struct job *job)
 {
     const struct command_info *info = job->parsed.info;
     return session->state == SESSION_SELECTED && info != NULL && info->id != CMD_CLOSE &&
-           info->id != CMD_SELECT && info->id != CMD_EXAMINE && info->id != CMD_UNSELECT;
+           info->id != CMD_SELECT && info->id != CMD_EXAMINE && info->id != CMD_UNSELECT &&
+           !is_before_write(job);
 }
 
 void job_finish(struct session *session, struct job *job, struct slice text)
@@ -325,15 +333,12 @@ static bool may_plan(const struct job *job)
     return job->verb != NULL && job->verb->plan_ahead != NULL && job->parse_status == OK;
 }
 
-/* The FETCHes behind a running FETCH. */
+/* What stands behind the head, up to the first that has to wait for what is before it. */
 static void plan_ahead(struct session *session)
 {
     struct job *job;
-    if (session->state != SESSION_SELECTED) {
-        return;
-    }
     DL_FOREACH(session->jobs, job) {
-        if (!may_plan(job)) {
+        if (!may_plan(job) || objection(session, job) != NULL) {
             return;
         }
         if (!job->is_started && !job->is_planned && job != session->jobs) {
@@ -385,8 +390,8 @@ static void run(void *arg)
             evloop_defer(session->env->loop, &session->run_task, EVLOOP_NEXT_TURN);
             return;
         }
-        plan_ahead(session);
         if (!session_has_room(session) || !run_head(session)) {
+            plan_ahead(session);
             break;
         }
         input__read(session); /* there is room in the queue again */

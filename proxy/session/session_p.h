@@ -180,6 +180,10 @@ enum status set_resolve(struct session *session, const struct seqset *set, bool 
                         struct ranges *out) MUST_USE;
 /* Take the messages that have vanished upstream out of @uids; true when there were some. */
 bool set_drop_vanished(struct session *session, struct ranges *uids);
+/* The same messages in fewer parts: runs go over UIDs that no message has.  Long sets only. */
+void set_close_gaps(struct session *session, struct ranges *uids);
+/* The parts of @uids from index *at on that make a text of about @bytes, at least one, into @out. */
+void set_next_piece(const struct ranges *uids, size_t *at, size_t bytes, struct ranges *out);
 
 #include "verbs_p.h"
 

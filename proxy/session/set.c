@@ -64,3 +64,36 @@ bool set_drop_vanished(struct session *session, struct ranges *uids)
     ranges_fini(&gone);
     return some;
 }
+
+/* Messages by number are a run also where UIDs are missing between them; what is missing never comes
+ * back, as UIDs only rise. */
+void set_close_gaps(struct session *session, struct ranges *uids)
+{
+    enum { LONG_SET = 64 };
+    struct ranges msns, closed;
+    if (uids->n < LONG_SET) {
+        return;
+    }
+    ranges_init(&msns, 0);
+    ranges_init(&closed, 0);
+    view_msns_of(session->view, uids, &msns);
+    if (view_resolve_msns(session->view, &msns, &closed) == OK) {
+        (void)set_drop_vanished(session, &closed);
+        ranges_swap(uids, &closed);
+    }
+    ranges_fini(&msns);
+    ranges_fini(&closed);
+}
+
+void set_next_piece(const struct ranges *uids, size_t *at, size_t bytes, struct ranges *out)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    ranges_reset(out);
+    do {
+        ranges_append(out, uids->at[*at].first, uids->at[*at].last);
+        buf_printf(&text, "%u:%u,", (unsigned)uids->at[*at].first, (unsigned)uids->at[*at].last);
+        (*at)++;
+    } while (*at < uids->n && text.len < bytes);
+    buf_fini(&text);
+}

@@ -1,23 +1,76 @@
-/* STORE and UID STORE (protocol T14): one UID STORE upstream, never silent, so that the model hears of
- * it; what this client is told follows its own .SILENT and CONDSTORE. */
+/* STORE and UID STORE (protocol T14): UID STOREs upstream, never silent, so that the model hears of it;
+ * what this client is told follows its own .SILENT and CONDSTORE.
+ *
+ * A set that makes a longer line than the upstream takes goes in several commands, one behind the
+ * other in one flight, answered as one.  STOREs behind STOREs are sent ahead in their order.  When
+ * the link dies, what has no answer is sent again, the oldest first: those sent ahead of it are taken
+ * back before, so that an older change is never made after a newer one (promise 2). */
+#include "base/alloc.h"
 #include "write_p.h"
 
+/* One command upstream. */
+struct store_part {
+    struct store_work *work;
+    struct request *request; /* NULL: not sent, or over */
+    struct ranges uids;
+    bool has_answer;
+};
+
 struct store_work {
-    struct write write; /* first: write_cancel() takes job->work for it */
+    struct write write; /* first: what the verbs of writes share */
     struct ranges uids;
     struct ranges modified; /* [MODIFIED]: UIDs */
     struct view_silent *silent;
     uint64_t modseq_before;
+    struct store_part *parts;
+    size_t parts_n;
+    size_t open_n;       /* parts under way */
+    enum status refused; /* OK: no part was */
+    enum status lost;    /* why a part has no answer */
 };
+
+/* --- upstream ----------------------------------------------------------------------------------- */
+
+static void take_modified(struct store_work *work, const struct response *tagged)
+{
+    struct ranges some;
+    ranges_init(&some, SEQSET_PARTS_MAX);
+    if (tagged->code == CODE_MODIFIED && respdata_modified(tagged, &some) == OK) {
+        ranges_add_all(&work->modified, &some);
+    }
+    ranges_fini(&some);
+}
+
+/* The first refusal is what the client hears, else the last OK. */
+static void take_answer(struct store_work *work, enum status st, const struct response *tagged)
+{
+    take_modified(work, tagged);
+    if (work->refused == OK) {
+        buf_reset(&work->write.answer);
+        emit_relayed(&work->write.answer, tagged);
+        work->refused = st;
+    }
+}
 
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
-    struct store_work *work = arg;
-    if (tagged != NULL && tagged->code == CODE_MODIFIED &&
-        respdata_modified(tagged, &work->modified) != OK) {
-        ranges_reset(&work->modified);
+    struct store_part *part = arg;
+    struct store_work *work = part->work;
+    struct write *write = &work->write;
+    part->request = NULL;
+    part->has_answer = tagged != NULL;
+    write->has_answer = write->has_answer && tagged != NULL;
+    write->was_sent = write->was_sent || was_sent || tagged != NULL;
+    if (tagged != NULL) {
+        take_answer(work, st, tagged);
+    } else {
+        work->lost = st;
     }
-    write_done(&work->write, st, tagged, was_sent);
+    if (--work->open_n == 0) {
+        write->status = work->refused != OK ? work->refused : work->lost;
+        write->is_done = true;
+        session_wake(write->session);
+    }
 }
 
 static const struct upcmd_ops store_ops = {.done = on_done};
@@ -41,14 +94,15 @@ static void write_flags(const struct args_store *args, struct outcmd *cmd)
     buf_fini(&flags);
 }
 
-static void send_store(struct session *session, struct job *job)
+static void send_part(struct store_work *work, struct store_part *part)
 {
-    struct store_work *work = job->work;
-    const struct args_store *args = &job->parsed.args.store;
+    struct session *session = work->write.session;
+    const struct args_store *args = &work->write.job->parsed.args.store;
+    const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID STORE ");
-    outcmd_ranges(&cmd, &work->uids);
+    outcmd_ranges(&cmd, &part->uids);
     if (args->has_unchangedsince) {
         outcmd_str(&cmd, " (UNCHANGEDSINCE ");
         outcmd_u64(&cmd, args->unchangedsince);
@@ -58,8 +112,48 @@ static void send_store(struct session *session, struct job *job)
                      : args->mode == STORE_MODE_REMOVE ? " -"
                                                        : " ");
     write_flags(args, &cmd);
-    write_send(&work->write, ROUTE_FEED, session->feed, &cmd, &store_ops);
+    part->has_answer = false;
+    part->request = account_request(session->account, to, &cmd, &store_ops, part);
+    outcmd_fini(&cmd);
 }
+
+/* All parts, or those that have no answer yet. */
+static void send_store(struct store_work *work)
+{
+    struct write *write = &work->write;
+    bool is_first = !write->is_sent;
+    write->is_sent = true;
+    write->is_done = false;
+    write->attempts++;
+    write->was_sent = false;
+    write->has_answer = true;
+    work->lost = OK;
+    if (is_first) {
+        buf_init(&write->answer, WRITE_ANSWER_MAX);
+    }
+    for (size_t i = 0; i < work->parts_n; i++) {
+        work->open_n += work->parts[i].has_answer ? 0 : 1;
+    }
+    for (size_t i = 0; i < work->parts_n; i++) {
+        if (!work->parts[i].has_answer) {
+            send_part(work, &work->parts[i]);
+        }
+    }
+}
+
+static void cut_into_parts(struct store_work *work)
+{
+    size_t line = account_line_bytes(work->write.session->account), at = 0;
+    while (at < work->uids.n) {
+        work->parts = alloc_resize(work->parts, work->parts_n + 1, sizeof(*work->parts));
+        struct store_part *part = &work->parts[work->parts_n++];
+        *part = (struct store_part){.work = work};
+        ranges_init(&part->uids, 0);
+        set_next_piece(&work->uids, &at, line, &part->uids);
+    }
+}
+
+/* --- beginning ---------------------------------------------------------------------------------- */
 
 /* False: there is a keyword that the mailbox does not have yet.  The table is the upstream's to fill,
  * not a client's. */
@@ -96,34 +190,138 @@ static void begin_silent(struct session *session, struct job *job)
     }
 }
 
-static enum step start_store(struct session *session, struct job *job)
+static void fini_store(struct store_work *work)
+{
+    if (work->silent != NULL) {
+        view_silent_cancel(&work->silent);
+    }
+    for (size_t i = 0; i < work->parts_n; i++) {
+        if (work->parts[i].request != NULL) {
+            account_request_cancel(&work->parts[i].request);
+        }
+        ranges_fini(&work->parts[i].uids);
+    }
+    alloc_free(work->parts);
+    work->parts = NULL;
+    work->parts_n = work->open_n = 0;
+    ranges_fini(&work->uids);
+    ranges_fini(&work->modified);
+    write_fini(&work->write);
+}
+
+/* STEP_AGAIN: there is something to send. */
+static enum step prepare(struct session *session, struct job *job)
 {
     struct store_work *work = job->work;
     const struct args_store *args = &job->parsed.args.store;
-    bool is_uid = command_is_uid(&job->parsed);
     work->write.session = session;
     work->write.job = job;
     ranges_init(&work->uids, 0);
     ranges_init(&work->modified, SEQSET_PARTS_MAX);
-    if (set_resolve(session, &args->set, is_uid, &work->uids) != OK) {
+    if (set_resolve(session, &args->set, command_is_uid(&job->parsed), &work->uids) != OK) {
         job_finish_str(session, job, "BAD Invalid messageset");
-        ranges_fini(&work->uids);
+        fini_store(work);
         return STEP_DONE;
     }
     (void)set_drop_vanished(session, &work->uids);
+    set_close_gaps(session, &work->uids);
     if (args->has_unchangedsince) {
         session_enable_condstore(session);
     }
     if (ranges_empty(&work->uids)) {
         job_finish_str(session, job, "OK Store completed.");
-        ranges_fini(&work->uids);
+        fini_store(work);
         return STEP_DONE;
     }
+    return STEP_AGAIN;
+}
+
+static void begin(struct session *session, struct job *job)
+{
+    struct store_work *work = job->work;
     work->modseq_before = mailbox_seen_modseq(feed_mailbox(session->feed));
     begin_silent(session, job);
-    send_store(session, job);
-    return STEP_WAIT;
+    cut_into_parts(work);
+    send_store(work);
 }
+
+/* --- sending ahead ------------------------------------------------------------------------------ */
+
+static struct store_work *store_of(const struct job *job)
+{
+    struct store_work *work = job->verb == &verb_store ? job->work : NULL;
+    return work != NULL && work->write.session != NULL ? work : NULL;
+}
+
+/* By UID, and on no condition: what it does does not hang on what is told in between.  And all before
+ * it are writes that are under way: a FETCH shows the flags as they are when its turn comes, and
+ * what is to be sent again goes first. */
+static bool may_go_ahead(const struct session *session, const struct job *job)
+{
+    const struct args_store *args = &job->parsed.args.store;
+    if (!command_is_uid(&job->parsed) || args->has_unchangedsince || args->set.is_saved) {
+        return false;
+    }
+    for (const struct job *before = session->jobs; before != job; before = before->next) {
+        const struct store_work *work = store_of(before);
+        if (before->verb == &verb_store && (work == NULL || !work->write.is_sent ||
+                                            (work->write.is_done && !work->write.has_answer))) {
+            return false;
+        }
+        if (before->verb != &verb_store && before->verb != &verb_append) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool plan_ahead(struct session *session, struct job *job)
+{
+    struct store_work *work = job->work;
+    const struct args_store *args = &job->parsed.args.store;
+    if (!may_go_ahead(session, job)) {
+        return false;
+    }
+    work->write.session = session;
+    work->write.job = job;
+    ranges_init(&work->uids, 0);
+    ranges_init(&work->modified, SEQSET_PARTS_MAX);
+    if (set_resolve(session, &args->set, true, &work->uids) == OK) {
+        (void)set_drop_vanished(session, &work->uids);
+        set_close_gaps(session, &work->uids);
+    }
+    if (ranges_empty(&work->uids)) {
+        fini_store(work);
+        *work = (struct store_work){0}; /* says so itself, in its turn */
+        return false;
+    }
+    begin(session, job);
+    return true;
+}
+
+/* Take back what was sent ahead of @job.  False: one of them has been answered. */
+static bool recall_later(struct job *job)
+{
+    for (struct job *later = job->next; later != NULL; later = later->next) {
+        struct store_work *work = store_of(later);
+        for (size_t i = 0; work != NULL && i < work->parts_n; i++) {
+            if (work->parts[i].has_answer) {
+                return false;
+            }
+        }
+    }
+    for (struct job *later = job->next; later != NULL; later = later->next) {
+        struct store_work *work = store_of(later);
+        if (work != NULL) {
+            fini_store(work);
+            *work = (struct store_work){0};
+            later->is_planned = false;
+        }
+    }
+    return true;
+}
+
+/* --- the answer --------------------------------------------------------------------------------- */
 
 static void write_modseq_only(const struct view_message *message, struct buf *out)
 {
@@ -184,16 +382,6 @@ static void finish_modified(struct session *session, struct job *job)
     buf_fini(&text);
 }
 
-static void fini_store(struct store_work *work)
-{
-    if (work->silent != NULL) {
-        view_silent_cancel(&work->silent);
-    }
-    ranges_fini(&work->uids);
-    ranges_fini(&work->modified);
-    write_fini(&work->write);
-}
-
 /* Setting flags twice is setting them once: repeated when the outcome is unknown (promise 2). */
 static bool may_repeat(const struct store_work *work, const struct args_store *args)
 {
@@ -201,24 +389,9 @@ static bool may_repeat(const struct store_work *work, const struct args_store *a
            work->write.status != CANCELED && work->write.status != LIMIT;
 }
 
-static enum step run_store(struct session *session, struct job *job)
+static enum step finish(struct session *session, struct job *job)
 {
     struct store_work *work = job->work;
-    const struct args_store *args = &job->parsed.args.store;
-    if (work->write.session == NULL) {
-        return start_store(session, job);
-    }
-    if (!work->write.is_done) {
-        return STEP_WAIT;
-    }
-    if (may_repeat(work, args)) {
-        write_fini(&work->write);
-        send_store(session, job);
-        return STEP_WAIT;
-    }
-    if (args->has_unchangedsince && write_is_lost(&work->write)) {
-        return STEP_CLOSE;
-    }
     if (work->write.status == OK) {
         if (work->silent != NULL) {
             view_silent_end(&work->silent);
@@ -234,14 +407,40 @@ static enum step run_store(struct session *session, struct job *job)
     return STEP_DONE;
 }
 
-static void cancel_store(struct session *session, struct job *job)
+static enum step run_store(struct session *session, struct job *job)
 {
     struct store_work *work = job->work;
-    if (work->write.session != NULL) {
-        write_cancel(session, job);
-        fini_store(work);
+    const struct args_store *args = &job->parsed.args.store;
+    if (work->write.session == NULL) {
+        enum step step = prepare(session, job);
+        if (step != STEP_AGAIN) {
+            return step;
+        }
+        begin(session, job);
+        return STEP_WAIT;
     }
+    if (!work->write.is_done) {
+        return STEP_WAIT;
+    }
+    /* A newer one that was answered: what the older did cannot be found out, nor done again. */
+    bool is_doubtful = !work->write.has_answer && !recall_later(job);
+    if (!is_doubtful && may_repeat(work, args)) {
+        send_store(work);
+        return STEP_WAIT;
+    }
+    if ((is_doubtful || args->has_unchangedsince) && write_is_lost(&work->write)) {
+        return STEP_CLOSE;
+    }
+    return finish(session, job);
 }
 
-const struct verb verb_store = {
-    .work_size = sizeof(struct store_work), .run = run_store, .cancel = cancel_store};
+static void cancel_store(struct session *session, struct job *job)
+{
+    (void)session;
+    fini_store(job->work);
+}
+
+const struct verb verb_store = {.work_size = sizeof(struct store_work),
+                                .run = run_store,
+                                .cancel = cancel_store,
+                                .plan_ahead = plan_ahead};

@@ -38,6 +38,7 @@ static const struct profile profiles[] = {
     {.name = "dovecot",
      .marks = {"Dovecot"},
      .max_connections = 8,
+     .set_bytes = 50000, /* imap_max_line_length is 64 KB by default */
      .fresh_ms = FRESH_PUSHED_MS,
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
