@@ -1,5 +1,7 @@
 /* IDLE: begun when nothing was to be said for a moment, ended by whatever is to be said, given
- * again before servers and address translators forget us.  RFC 2177: "clients using IDLE are
+ * again before servers and address translators forget us.  A link that is kept so busy that IDLE
+ * never begins says NOOP now and then instead: servers need not tell news in the answer to another
+ * command (Dovecot does not with STATUS).  RFC 2177: "clients using IDLE are
  * advised to terminate the IDLE and re-issue it at least every 29 minutes". */
 #include <stdio.h>
 
@@ -44,9 +46,23 @@ static void idle_on_timer(void *arg)
     }
 }
 
+static void idle_on_busy(void *arg)
+{
+    static const struct upcmd_ops nobody = {.done = NULL};
+    struct link *link = arg;
+    char tag[LINK__TAG_MAX];
+    if (link->state != LINK_READY || !idle_is_possible(link)) {
+        return;
+    }
+    struct upcmd *cmd = upcmd__create(link, UPCMD__INTERNAL, &nobody, NULL);
+    buf_printf(&cmd->wire, "%s NOOP\r\n", wire__tag(cmd->tag, tag));
+    pipeline__add(link, cmd);
+}
+
 void idle__init(struct link *link)
 {
     timeout_init(&link->idle_timer, idle_on_timer, link);
+    timeout_init(&link->busy_timer, idle_on_busy, link);
 }
 
 void idle__consider(struct link *link)
@@ -56,6 +72,9 @@ void idle__consider(struct link *link)
     }
     if (link->state != LINK_READY) {
         return;
+    }
+    if (idle_is_possible(link) && !timeout_is_running(&link->busy_timer)) {
+        timeout_start(link->env.loop, &link->busy_timer, LINK__BUSY_NOOP_MS);
     }
     if (!pipeline__is_quiet(link) || !idle_is_possible(link)) {
         timeout_stop(&link->idle_timer);
@@ -77,6 +96,7 @@ void idle__accepted(struct link *link)
 {
     link__goto(link, LINK_IDLING, "+");
     link__watch(link);
+    timeout_stop(&link->busy_timer);
     timeout_start(link->env.loop, &link->idle_timer, link->env.upstream->idle_restart_ms);
     pipeline__kick(link); /* something may have come meanwhile */
     if (link->ops->idling != NULL) {

@@ -206,6 +206,7 @@ static void link_disconnect(struct link *link, enum conn_close how, const char *
     link_count(link);
     timeout_stop(&link->deadline);
     timeout_stop(&link->idle_timer);
+    timeout_stop(&link->busy_timer);
     evloop_cancel(link->env.loop, &link->pump);
     link__goto(link, LINK_CLOSING, why);
     conn_close(&link->conn, how);

@@ -51,6 +51,7 @@ enum {
     LINK__CHALLENGE_MAX = 4096,
     LINK__LITERALS_MAX = 4096, /* in one response */
     LINK__IDLE_QUIET_MS = 50,
+    LINK__BUSY_NOOP_MS = 1000, /* IDLE is wanted and commands leave no room for it */
     LINK__FRESH_POLLED_MS = 5000, /* nothing is told unasked (design section 7) */
     LINK__IDLE_FAILURES_MAX = 3,
     LINK__USER_TIMEOUT_MS = 30000,
@@ -122,6 +123,7 @@ struct link {
     unsigned idle_failures; /* LINK__IDLE_FAILURES_MAX: no more IDLE on this link */
     uint32_t idle_tag;
     struct timeout idle_timer;
+    struct timeout busy_timer;
 
     struct fail fail;
     struct response refusal_copy;
