@@ -152,6 +152,35 @@ enum status store_content_commit(struct content_writer **writer_in)
     return OK;
 }
 
+enum status store_content_share(struct store *store, const struct content_ref *ref,
+                                uint64_t mailbox_id, uint32_t uid, struct slice section)
+{
+    if (section.len > STORE_KEY_MAX) {
+        return LIMIT;
+    }
+    if (overlay_is_hidden(store, mailbox_id)) {
+        return OK; /* of a mailbox that is gone */
+    }
+    store_read_begin(store);
+    enum status st = store_content_check(store, ref);
+    store_read_end(store);
+    if (st != OK) {
+        return NOT_FOUND;
+    }
+    size_t size = sizeof(struct op_item) + section.len;
+    struct op_item *item = store__op_new(store, OP_CONTENT_SHARE, size, size);
+    item->op.mailbox_id = mailbox_id;
+    item->uid = uid;
+    memcpy(item->data, section.data, section.len);
+    item->key = record_key_of(slice_of(item->data, section.len));
+    item->value = slice_of(NULL, 0);
+    item->content = *ref;
+    item->writer = NULL;
+    overlay_add_item(store, item);
+    store__stage(store, &item->op);
+    return OK;
+}
+
 void store_content_abort(struct content_writer **writer_in)
 {
     struct content_writer *writer = *writer_in;
@@ -292,37 +321,44 @@ static void drop_damaged(struct store *store, const struct content_ref *ref)
     }
 }
 
-/* A chunk's checksum is verified at its first use; what is read piece by piece is not summed again
- * for each piece. */
-static bool is_verified(struct store *store, uint64_t content_id, uint32_t number,
-                        struct slice value)
+/* A page may change under us as long as we look at it: a list of free pages that is damaged makes LMDB
+ * write into pages that are in use, from the writer's thread [M].  So what is summed, and given out, is
+ * a copy.  Contents never change, so the last copy stays good for the next piece, also in later turns. */
+static bool take_copy(struct store *store, uint64_t content_id, uint32_t number,
+                      struct slice value)
 {
-    uint64_t mark = (content_id + number) * 0x9E3779B97F4A7C15U ^ content_id;
-    uint64_t *slot = &store->verified[(mark >> 40) % VERIFIED_TABLE];
-    if (*slot == mark) {
-        return true;
+    struct chunk_copy *copy = &store->copy;
+    struct slice ignored;
+    copy->content_id = 0;
+    if (copy->data == NULL) {
+        copy->data = alloc_array(CHUNK_HEAD_BYTES + STORE_CHUNK_BYTES, 1);
     }
-    struct slice rest;
-    if (!format_open(content_id, number, value, &rest)) {
+    memcpy(copy->data, value.data, value.len);
+    if (!format_open(content_id, number, slice_of(copy->data, value.len), &ignored)) {
         return false;
     }
-    *slot = mark;
+    copy->content_id = content_id;
+    copy->number = number;
+    copy->len = value.len;
     return true;
 }
 
 static enum status read_disk(struct store *store, const struct content_ref *ref, uint32_t number,
                              struct slice *out)
 {
+    const struct chunk_copy *copy = &store->copy;
     struct slice value;
-    if (!get_chunk(store, ref->content_id, number, &value)) {
-        return NOT_FOUND;
+    size_t len = CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number);
+    if (copy->content_id != ref->content_id || copy->number != number || copy->len != len) {
+        if (!get_chunk(store, ref->content_id, number, &value)) {
+            return NOT_FOUND;
+        }
+        if (value.len != len || !take_copy(store, ref->content_id, number, value)) {
+            drop_damaged(store, ref);
+            return NOT_FOUND;
+        }
     }
-    if (value.len != CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number) ||
-        !is_verified(store, ref->content_id, number, value)) {
-        drop_damaged(store, ref);
-        return NOT_FOUND;
-    }
-    *out = slice_of(value.data + CHUNK_HEAD_BYTES, value.len - CHUNK_HEAD_BYTES);
+    *out = slice_of(copy->data + CHUNK_HEAD_BYTES, copy->len - CHUNK_HEAD_BYTES);
     return OK;
 }
 

@@ -10,7 +10,7 @@ static bool bury_contents(struct store *store)
     size_t n = dead->n < EVICT_BATCH ? dead->n : EVICT_BATCH;
     txn_begin(&txn, &store->env[ENV_CONTENT]);
     for (size_t i = 0; i < n; i++) {
-        (void)write_content_delete(&txn, dead->ids[dead->n - 1 - i]);
+        (void)write_content_unref(&txn, dead->ids[dead->n - 1 - i]);
     }
     if (txn_commit(&txn) != OK) {
         dead->n = 0; /* eviction finds them in time */

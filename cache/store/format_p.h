@@ -48,7 +48,9 @@ static inline size_t chunk_len(uint64_t size_bytes, uint64_t number)
     return left < STORE_CHUNK_BYTES ? (size_t)left : STORE_CHUNK_BYTES;
 }
 
-/* DBI_INFO.  links: messages that point here beyond the first (COPY), for the day it is used. */
+/* DBI_INFO.  links: records that point here beyond the first.  The two environments are not committed
+ * as one: a crash between them leaves a count too high, and the content goes by eviction; never one too
+ * low. */
 struct content_info {
     uint64_t size_bytes;
     uint32_t hour;

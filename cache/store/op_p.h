@@ -20,6 +20,7 @@ enum op_kind {
     OP_STATE_DROP,     /* op_state: index */
     OP_CHUNK,          /* op_chunk: content */
     OP_CONTENT_COMMIT, /* op_item: content, then index */
+    OP_CONTENT_SHARE,  /* op_item: one more record points to a content; content, then index */
     OP_CONTENT_DROP,   /* store_op: content; mailbox_id is unused */
     OP_TOUCH_CONTENT,  /* op_touch */
     OP_TOUCH_BLOCKS,   /* op_touch: index */
@@ -52,7 +53,12 @@ struct op_drop {
     struct ranges uids;
 };
 
-/* An item, or (OP_CONTENT_COMMIT) a section's content pointer. */
+/* An item, or (OP_CONTENT_COMMIT, OP_CONTENT_SHARE) a section's content pointer. */
+static inline bool op_is_pointer(enum op_kind kind)
+{
+    return kind == OP_CONTENT_COMMIT || kind == OP_CONTENT_SHARE;
+}
+
 struct op_item {
     struct store_op op;
     uint32_t uid;

@@ -113,6 +113,7 @@ void overlay_acked(struct store *store, struct store_op *op)
 {
     switch (op->kind) {
     case OP_ITEM:
+    case OP_CONTENT_SHARE:
         item_acked(store, (struct op_item *)op);
         break;
     case OP_CONTENT_COMMIT:

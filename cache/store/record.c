@@ -139,12 +139,12 @@ bool content_ref_read(struct slice value, struct content_ref *out)
     return true;
 }
 
-static const struct op_item *find_pending(const struct record *record, enum op_kind kind,
+static const struct op_item *find_pending(const struct record *record, bool is_pointer,
                                           const struct record_key *key)
 {
     for (const struct store_op *op = record->pending; op != NULL; op = op->older) {
         const struct op_item *item = (const struct op_item *)op;
-        if (op->kind == kind && op->seq > record->floor && item->key.tag == key->tag &&
+        if (op_is_pointer(op->kind) == is_pointer && op->seq > record->floor && item->key.tag == key->tag &&
             (is_well_known(key->tag) || slice_eq(item->key.text, key->text))) {
             return item;
         }
@@ -168,7 +168,7 @@ static bool find_stored(const struct record *record, uint8_t kind, const struct 
 
 bool record_find(const struct record *record, const struct record_key *key, struct slice *value_out)
 {
-    const struct op_item *item = find_pending(record, OP_ITEM, key);
+    const struct op_item *item = find_pending(record, false, key);
     if (item != NULL) {
         *value_out = item->value;
         return true;
@@ -179,7 +179,7 @@ bool record_find(const struct record *record, const struct record_key *key, stru
 bool record_find_content(const struct record *record, const struct record_key *section,
                          struct content_ref *out)
 {
-    const struct op_item *item = find_pending(record, OP_CONTENT_COMMIT, section);
+    const struct op_item *item = find_pending(record, true, section);
     if (item != NULL) {
         *out = item->content;
         return true;
@@ -188,27 +188,62 @@ bool record_find_content(const struct record *record, const struct record_key *s
     return find_stored(record, ENTRY_CONTENT, section, &value) && content_ref_read(value, out);
 }
 
-bool record_next(const struct record *record, struct record_iter *iter, struct slice *key_out,
-                 struct slice *value_out)
+static void iter_begin(const struct record *record, struct record_iter *iter)
 {
     if (!iter->has_begun) {
         *iter = (struct record_iter){
             .rest = record->stored, .pending = record->pending, .has_begun = true};
     }
+}
+
+static const struct op_item *next_pending(const struct record *record, struct record_iter *iter,
+                                          bool is_pointer)
+{
     while (iter->pending != NULL) {
-        const struct op_item *item = (const struct op_item *)iter->pending;
-        iter->pending = iter->pending->older;
-        if (item->op.kind == OP_ITEM && item->op.seq > record->floor) {
-            *key_out = item->key.text;
-            *value_out = item->value;
-            return true;
+        const struct store_op *op = iter->pending;
+        iter->pending = op->older;
+        if (op_is_pointer(op->kind) == is_pointer && op->seq > record->floor) {
+            return (const struct op_item *)op;
         }
+    }
+    return NULL;
+}
+
+bool record_next(const struct record *record, struct record_iter *iter, struct slice *key_out,
+                 struct slice *value_out)
+{
+    iter_begin(record, iter);
+    const struct op_item *item = next_pending(record, iter, false);
+    if (item != NULL) {
+        *key_out = item->key.text;
+        *value_out = item->value;
+        return true;
     }
     struct entry entry;
     while (entry_next(&iter->rest, &entry)) {
         if (entry.kind == ENTRY_ITEM) {
             *key_out = entry_key_text(&entry);
             *value_out = entry.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool record_next_content(const struct record *record, struct record_iter *iter,
+                         struct slice *section_out, struct content_ref *out)
+{
+    iter_begin(record, iter);
+    const struct op_item *item = next_pending(record, iter, true);
+    if (item != NULL) {
+        *section_out = item->key.text;
+        *out = item->content;
+        return true;
+    }
+    struct entry entry;
+    while (entry_next(&iter->rest, &entry)) {
+        if (entry.kind == ENTRY_CONTENT && content_ref_read(entry.value, out)) {
+            *section_out = entry_key_text(&entry);
             return true;
         }
     }

@@ -128,6 +128,7 @@ void store_close(struct store **store_in)
     overlay_fini(store);
     alloc_free(store->touched_contents.op);
     alloc_free(store->touched_blocks.op);
+    alloc_free(store->copy.data);
     msgq_fini(&store->acks);
     free_store(store);
     *store_in = NULL;

@@ -21,7 +21,6 @@ enum {
     EVICT_BATCH = 256,
     DROP_AT_ONCE = 4096, /* messages of one expunge; the rest goes in the background */
     TOUCH_TABLE = 8192,  /* direct-mapped; a collision costs a needless touch */
-    VERIFIED_TABLE = 8192,
     TOUCH_EVERY_MS = 10000,
     SYNC_EVERY_MS = 4000,
 };
@@ -83,6 +82,14 @@ struct touches {
     uint64_t since_ms;
 };
 
+/* The chunk read last, whose checksum was right. */
+struct chunk_copy {
+    uint64_t content_id; /* 0: none */
+    uint32_t number;
+    size_t len;
+    char *data; /* owned; as it stands on disk, head first */
+};
+
 struct store {
     struct store_options options;
     int lock_fd;
@@ -118,8 +125,7 @@ struct store {
         uint32_t number;
         struct slice value;
     } last_chunk;
-    uint64_t
-        verified[VERIFIED_TABLE]; /* chunks whose checksum was seen right: content id, number */
+    struct chunk_copy copy;
     MDB_cursor *cursors[8];       /* idle, for walks */
     size_t cursors_n;
 };

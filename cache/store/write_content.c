@@ -63,6 +63,18 @@ uint64_t write_content_delete(struct txn *txn, uint64_t content_id)
     return bytes;
 }
 
+uint64_t write_content_unref(struct txn *txn, uint64_t content_id)
+{
+    struct key id = key_id(content_id);
+    struct content_info info;
+    if (!get_info(txn, &id, &info) || info.links == 0) {
+        return write_content_delete(txn, content_id);
+    }
+    info.links--;
+    txn_put(txn, DBI_INFO, &id, slice_of(&info, sizeof(info)));
+    return 0;
+}
+
 static void write_chunk(struct txn *txn, const struct op_chunk *op)
 {
     uint64_t content_id = op->op.mailbox_id;
@@ -117,6 +129,20 @@ static void write_commit(struct store *store, struct txn *txn, struct op_item *o
     put_info(txn, op->content.content_id, &info);
 }
 
+static void write_share(struct txn *txn, struct op_item *op)
+{
+    struct key id = key_id(op->content.content_id);
+    struct content_info info;
+    bool is_there =
+        get_info(txn, &id, &info) && info.size_bytes == op->content.size_bytes && info.links < UINT32_MAX;
+    if (!is_there) {
+        op->op.result = txn_ok(txn) ? NOT_FOUND : OK; /* evicted meanwhile, or dropped on the way */
+        return;
+    }
+    info.links++;
+    txn_put(txn, DBI_INFO, &id, slice_of(&info, sizeof(info)));
+}
+
 static void write_touches(struct store *store, struct txn *txn, const struct op_touch *op)
 {
     uint32_t hour = store__hour(store);
@@ -138,6 +164,8 @@ void write_content_op(struct store *store, struct txn *txn, struct store_op *op)
         write_chunk(txn, (const struct op_chunk *)op);
     } else if (op->kind == OP_CONTENT_COMMIT) {
         write_commit(store, txn, (struct op_item *)op);
+    } else if (op->kind == OP_CONTENT_SHARE) {
+        write_share(txn, (struct op_item *)op);
     } else if (op->kind == OP_CONTENT_DROP) {
         (void)write_content_delete(txn, op->mailbox_id);
     } else if (op->kind == OP_TOUCH_CONTENT) {

@@ -102,7 +102,7 @@ static void write_mailbox(struct store *store, struct txn *txn, const struct op_
 
 static bool is_of(const struct store_op *op, const struct op_item *first)
 {
-    return (op->kind == OP_ITEM || op->kind == OP_CONTENT_COMMIT) &&
+    return (op->kind == OP_ITEM || op_is_pointer(op->kind)) &&
            op->mailbox_id == first->op.mailbox_id &&
            ((const struct op_item *)op)->uid == first->uid;
 }
@@ -121,7 +121,7 @@ static struct store_op *last_of_run(struct op_item *first)
 
 static struct entry entry_of_item(const struct op_item *item, char content[ENTRY_CONTENT_BYTES])
 {
-    if (item->op.kind == OP_CONTENT_COMMIT) {
+    if (op_is_pointer(item->op.kind)) {
         content_ref_write(content, &item->content);
         return entry_of(ENTRY_CONTENT, &item->key, slice_of(content, ENTRY_CONTENT_BYTES));
     }
@@ -309,6 +309,7 @@ struct store_op *write_index_op(struct store *store, struct txn *txn, struct sto
         break;
     case OP_ITEM:
     case OP_CONTENT_COMMIT:
+    case OP_CONTENT_SHARE:
         return write_items(store, txn, (struct op_item *)op);
     case OP_STATE:
         write_state(store, txn, (struct op_state *)op);

@@ -12,10 +12,12 @@ void write_state(struct store *store, struct txn *txn, struct op_state *op);
 void write_state_drop(struct txn *txn, uint64_t mailbox_id);
 void write_cold_add(struct store *store, uint64_t mailbox_id);
 void write_cold_remove(struct store *store, uint64_t mailbox_id);
-/* Contents that nothing points to any more: deleted later, in steps. */
+/* Contents that one record fewer points to: those nobody points to are deleted later, in steps. */
 void write_dead_add(struct store *store, uint64_t content_id);
 /* Delete a content with everything kept of it; returns its octets. */
 uint64_t write_content_delete(struct txn *txn, uint64_t content_id);
+/* One record fewer points to it: delete it when that was the last. */
+uint64_t write_content_unref(struct txn *txn, uint64_t content_id);
 /* Delete at most max message records from uid first to last; returns how many, and their octets. */
 struct deleted {
     size_t n;

@@ -31,6 +31,7 @@ static unsigned envs_of(const struct store_op *op)
     case OP_TOUCH_CONTENT:
         return 1U << ENV_CONTENT;
     case OP_CONTENT_COMMIT:
+    case OP_CONTENT_SHARE:
         return 1U << ENV_CONTENT | 1U << ENV_INDEX;
     case OP_RESET:
         return 0;
@@ -72,7 +73,8 @@ static void tell_lost(struct store *store, struct env *env)
     }
 }
 
-static void op_failed(struct store *store, struct store_op *op, enum status st)
+static void op_failed(struct store *store, const struct env *env, struct store_op *op,
+                      enum status st)
 {
     if (op->result != OK) {
         return;
@@ -83,6 +85,9 @@ static void op_failed(struct store *store, struct store_op *op, enum status st)
     }
     if (op->kind == OP_CONTENT_COMMIT) {
         write_dead_add(store, ((const struct op_item *)op)->content.content_id);
+    }
+    if (op->kind == OP_CONTENT_SHARE && env->kind == ENV_INDEX) {
+        write_dead_add(store, ((const struct op_item *)op)->content.content_id); /* it was counted */
     }
     if (op->kind == OP_CONTENT_DROP) {
         write_dead_add(store, op->mailbox_id);
@@ -107,7 +112,7 @@ static void group_failed(struct store *store, struct env *env, struct batch *gro
     for (struct batch *batch = group; batch != NULL; batch = batch->queued) {
         for (struct store_op *op = batch->first; op != NULL; op = op->next) {
             if ((envs_of(op) & 1U << env->kind) != 0) {
-                op_failed(store, op, st);
+                op_failed(store, env, op, st);
             }
         }
     }

@@ -37,14 +37,20 @@ enum status store_content_commit(struct content_writer **writer) MUST_USE;
 /* Forget it; readers get NOT_FOUND from now on.  *writer becomes NULL.  NULL is ignored. */
 void store_content_abort(struct content_writer **writer);
 
+/* Let one more record point to a content that a record points to already: it goes with the last of
+ * them.  Visible at once; forgotten later when the writer finds the content gone.  NOT_FOUND: it is
+ * not cached whole.  LIMIT: the key is too long. */
+enum status store_content_share(struct store *store, const struct content_ref *ref,
+                                uint64_t mailbox_id, uint32_t uid, struct slice section) MUST_USE;
+
 /* OK: cached whole.  AGAIN: *out is a staged content still being received.  NOT_FOUND.
  * Within store_read_begin/_end. */
 enum status store_content_find(struct store *store, uint64_t mailbox_id, uint32_t uid,
                                struct slice section, struct content_ref *out) MUST_USE;
 /* The same for a reference from record_find_content(): OK, AGAIN or NOT_FOUND (evicted). */
 enum status store_content_check(struct store *store, const struct content_ref *ref) MUST_USE;
-/* Between 1 and max octets at offset, borrowed till store_read_end(), never past the end of a
- * chunk: call on.  END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND:
+/* Between 1 and max octets at offset, borrowed till the next such call or store_read_end(), never past
+ * the end of a chunk: call on.  Their checksum was right when they were copied for this.  END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND:
  * evicted, dropped, aborted, damaged: ask the upstream for the rest. */
 enum status store_content_read(struct store *store, const struct content_ref *ref, uint64_t offset,
                                size_t max, struct slice *out) MUST_USE;

@@ -51,6 +51,10 @@ struct record_iter {
 bool record_next(const struct record *record, struct record_iter *iter, struct slice *key_out,
                  struct slice *value_out);
 
+/* The content pointers, likewise. */
+bool record_next_content(const struct record *record, struct record_iter *iter,
+                         struct slice *section_out, struct content_ref *out);
+
 /* Positioned reading in one mailbox: cheap when UIDs ascend, correct in any order.
  * begin/end within store_read_begin/_end of one turn; the walk is the caller's, on its stack. */
 struct store_walk {

@@ -307,6 +307,32 @@ static void a_damaged_chunk_is_not_served(void **state)
     assert_true(stats_get(&f->stats, STAT_store_bad_records) == 1);
 }
 
+/* As a list of free pages that is damaged has it: a page in use is written to while we read.  The chunk
+ * was seen to be right before. */
+static void a_chunk_damaged_under_our_hands_is_not_served(void **state)
+{
+    struct fixture *f = *state;
+    char text[17] = {0};
+    put_content(f, 1, 150000);
+    put_content(f, 2, 150000);
+    store_settle(f->store);
+    assert_true(has_content(f, 1));
+    assert_true(has_content(f, 2));
+    for (uint64_t from = 70000; strlen(text) < 16; from++) { /* sixteen octets in a row, none NUL */
+        for (uint64_t i = 0; i < 16; i++) {
+            text[i] = content_byte(1, from + i);
+        }
+    }
+    assert_true(damage(f, "content", text) > 0);
+    struct content_ref ref;
+    struct slice piece;
+    store_read_begin(f->store);
+    assert_int_equal(store_content_find(f->store, f->mailbox, 1, SLICE("BODY[]"), &ref), OK);
+    assert_int_equal(store_content_read(f->store, &ref, 70000, 100, &piece), NOT_FOUND);
+    store_read_end(f->store);
+    assert_int_equal(find_content(f, 1, &ref), NOT_FOUND);
+}
+
 static void too_large_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -358,6 +384,7 @@ int main(void)
         T(full_index_is_dropped_whole_with_its_content),
         T(a_drop_that_fails_empties_the_index),
         T(a_damaged_chunk_is_not_served),
+        T(a_chunk_damaged_under_our_hands_is_not_served),
         T(too_large_is_refused),
         T(backlog_is_counted_and_drains),
         T(a_pointer_waits_for_all_of_its_chunks),
