@@ -10,6 +10,7 @@
  * Memory: bounded by what sessions hold; a session holds at most PLAN_WINDOW pendings.
  * Owner: the mailbox.  Thread: loop.  Design section 5; protocol.md T1, T2, F-rules. */
 #include "account/account.h"
+#include "base/ranges.h"
 #include "imap/fetchitem.h"
 #include "store/content.h"
 
@@ -28,6 +29,7 @@ enum value_state {
     VALUE_WANTED,   /* not asked upstream yet, or asked and nothing here */
     VALUE_ARRIVING, /* content: size known, bytes on their way, readable so far */
     VALUE_HERE,
+    VALUE_KEPT,   /* found to be in the store: look it up there; asked again here, it is downloaded */
     VALUE_ABSENT, /* the upstream said OK and gave none (twice, unless the message has gone), or
                      gave filler for a message expunged meanwhile */
     VALUE_FAILED, /* link lost twice (NETWORK ...), refused (DENIED, PROTOCOL), the rest did not fit
@@ -99,6 +101,10 @@ const struct value *pending_value(const struct pending *pending, const struct fe
 uint32_t pending_uid(const struct pending *pending);
 /* Drop it. */
 void pending_release(struct plan *plan, struct pending **pending);
+
+/* Ask for what is not kept of the sizes and envelopes of @uids, for the store, at once: a COPY or MOVE is
+ * to follow on the same link. */
+void plan_ask_likeness(struct plan *plan, const struct ranges *uids);
 
 /* Between 1 and max octets of a body section's value, @offset counted from the value's own first
  * octet, borrowed until the next call of the plan or store_read_end(): within store_read_begin/_end.

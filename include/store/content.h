@@ -50,8 +50,9 @@ enum status store_content_find(struct store *store, uint64_t mailbox_id, uint32_
 /* The same for a reference from record_find_content(): OK, AGAIN or NOT_FOUND (evicted). */
 enum status store_content_check(struct store *store, const struct content_ref *ref) MUST_USE;
 /* Between 1 and max octets at offset, borrowed till the next such call or store_read_end(), never past
- * the end of a chunk: call on.  Their checksum was right when they were copied for this.  END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND:
- * evicted, dropped, aborted, damaged: ask the upstream for the rest. */
+ * the end of a chunk: call on.  Their checksum was right when they were copied for this.
+ * END: offset is the size or beyond.  AGAIN: staged, not there yet.  NOT_FOUND: evicted, dropped,
+ * aborted, damaged: ask the upstream for the rest. */
 enum status store_content_read(struct store *store, const struct content_ref *ref, uint64_t offset,
                                size_t max, struct slice *out) MUST_USE;
 

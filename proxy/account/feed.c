@@ -171,6 +171,7 @@ void feed__destroy(struct feed *feed)
         plan_destroy(&feed->plan);
     }
     request__feed_gone(feed);
+    share__feed_gone(feed);
     feed__drop_cmds(feed);
     if (feed->slot != NULL) {
         slot__close(feed->slot, true);

@@ -56,6 +56,7 @@ struct feed {
     struct open_request *opens;
     struct refresh_request *refreshes;
     struct request *waiting; /* ROUTE_FEED */
+    struct share_copy *copies; /* out of it, under way: what they move is not buried yet */
     /* as told by the link since SELECT */
     uint32_t exists;
     uint32_t told_uidvalidity;
@@ -156,5 +157,7 @@ void feed__check_answer(struct feed *feed, const struct response *response);
 void feed__load(struct feed *feed, uint32_t uidvalidity);
 void feed__persist(struct feed *feed);
 void feed__bury(struct feed *feed);
+/* --- share.c --- */
+void share__feed_gone(struct feed *feed);
 
 #endif

@@ -139,7 +139,7 @@ void feed__persist(struct feed *feed)
 void feed__bury(struct feed *feed)
 {
     struct feed_user *user;
-    if (ranges_empty(&feed->dead)) {
+    if (ranges_empty(&feed->dead) || feed->copies != NULL) {
         return;
     }
     for (user = feed->users; user != NULL; user = user->next) {

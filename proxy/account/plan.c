@@ -127,7 +127,7 @@ void plan_flush(struct plan *plan)
 
 /* --- messages and wants ------------------------------------------------------------------------- */
 
-static struct message *message_get(struct plan *plan, uint32_t uid)
+struct message *plan__message_get(struct plan *plan, uint32_t uid)
 {
     struct message *message = NULL;
     HASH_FIND(hh, plan->messages, &uid, sizeof(uid), message);
@@ -221,8 +221,8 @@ static void set_nature(struct want *want, const struct fetch_item *item)
                     item->section != SECTION_FIELDS_NOT && item->section != SECTION_MIME;
 }
 
-static struct want *want_create(struct plan *plan, struct message *message,
-                                const struct fetch_item *item)
+struct want *plan__want_create(struct plan *plan, struct message *message,
+                               const struct fetch_item *item)
 {
     struct buf key;
     write_key(item, &key);
@@ -271,7 +271,7 @@ static bool is_readable(struct plan *plan, const struct want *want)
 static bool is_dead(struct plan *plan, const struct want *want)
 {
     return want->value.state == VALUE_FAILED || want->value.state == VALUE_ABSENT ||
-           !is_readable(plan, want);
+           want->value.state == VALUE_KEPT || !is_readable(plan, want);
 }
 
 static bool may_join(struct plan *plan, const struct want *want)
@@ -310,7 +310,7 @@ static struct want *want_for(struct plan *plan, struct message *message,
     if (want != NULL) {
         count(plan, STAT_fetch_joins);
     } else {
-        want = want_create(plan, message, item);
+        want = plan__want_create(plan, message, item);
         count(plan, STAT_fetch_misses);
     }
     want->refs++;
@@ -323,7 +323,7 @@ struct pending *plan_ask(struct plan *plan, uint32_t uid, const struct fetch_ite
 {
     struct pending *pending = alloc_zero(sizeof(*pending));
     pending->plan = plan;
-    pending->message = message_get(plan, uid);
+    pending->message = plan__message_get(plan, uid);
     pending_add(pending, item);
     return pending;
 }

@@ -41,6 +41,7 @@ struct want {
     bool is_kept;   /* immutable: for the store, and for joining at any time */
     bool has_part;
     bool is_alone; /* to be asked in a command of its own */
+    bool is_waiting; /* for the proof that its octets are known (plan_share.c) */
     bool is_held;  /* filler-shaped: shown when the tagged reply says it is meant */
     uint64_t offset, count; /* has_part */
     uint8_t deaths, losses, asks;
@@ -59,6 +60,7 @@ struct message {
     UT_hash_handle hh;
     uint32_t uid;
     struct want *wants;
+    uint8_t proofs_n; /* times its size and envelope were asked for (plan_share.c) */
     bool is_gathered;
     struct message *next, *prev; /* gathered */
 };
@@ -94,6 +96,10 @@ void plan__gather(struct plan *plan, struct want *want);
 /* Free @want when nobody has it; its message with the last. */
 void plan__drop_want(struct plan *plan, struct want *want);
 void plan__fail_want(struct plan *plan, struct want *want, enum status why);
+struct message *plan__message_get(struct plan *plan, uint32_t uid);
+/* A want that nobody holds yet, gathered; its answer goes to the store all the same. */
+struct want *plan__want_create(struct plan *plan, struct message *message,
+                               const struct fetch_item *item);
 
 /* --- plan_value.c: bytes of a want --- */
 /* Octets of its value that are here. */
@@ -110,6 +116,10 @@ bool want__is_sound(const struct want *want);
 void want__stream_abort(struct want *want);
 /* After the tagged OK: for later sessions. */
 void want__keep(struct plan *plan, struct want *want);
+
+/* --- plan_share.c --- */
+/* Before the message's gathered wants are taken: which of them wait, is marked. */
+void share__hold(struct plan *plan, struct message *message);
 
 /* --- plan_queue.c --- */
 void plan__send_gathered(struct plan *plan);

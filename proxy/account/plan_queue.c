@@ -117,7 +117,7 @@ static size_t take_wants(struct plan *plan, struct message *message, struct want
         if (want->step != WANT_GATHERED) {
             continue;
         }
-        if (has_twin(message, want, wants, n)) {
+        if (want->is_waiting || has_twin(message, want, wants, n)) {
             *later_out = true;
             continue;
         }
@@ -146,6 +146,7 @@ void plan__send_gathered(struct plan *plan)
         struct want **wants;
         bool is_later;
         DL_DELETE(plan->gathered, message);
+        share__hold(plan, message);
         size_t n = take_wants(plan, message, &wants, &is_later);
         message->is_gathered = is_later;
         if (is_later) {

@@ -1,25 +1,44 @@
 /* COPY and MOVE, by UID on the feed.  The tagged OK waits until a live model of the target knows the
  * copies; those of the source's messages that a MOVE removed come as any expunge. */
+#include "account/share.h"
 #include "write_p.h"
+
+struct copy_work {
+    struct write write; /* first: the calls of write_p.h see nothing else */
+    struct share_copy *share;
+};
 
 static bool on_untagged(void *arg, const struct response *response)
 {
-    struct write *write = arg;
+    struct copy_work *work = arg;
+    struct write *write = &work->write;
     if (response->kind != RESPONSE_STATE || response->code != CODE_COPYUID) {
         return false;
     }
+    share_told(work->share, response);
     buf_add_str(&write->told, "* "); /* MOVE says it before the expunges, RFC 6851 4.3 */
     emit_relayed(&write->told, response);
     buf_add_str(&write->told, "\r\n");
     return true;
 }
 
+static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct copy_work *work = arg;
+    if (st == OK && tagged != NULL) {
+        share_told(work->share, tagged);
+    }
+    share_end(&work->share);
+    write_done(&work->write, st, tagged, was_sent);
+}
+
 static const struct upcmd_ops copy_ops = {
-    .flags = UPCMD_COPIES, .untagged = on_untagged, .done = write_done};
+    .flags = UPCMD_COPIES, .untagged = on_untagged, .done = on_done};
 
 static enum step start_copy(struct session *session, struct job *job)
 {
-    struct write *write = job->work;
+    struct copy_work *work = job->work;
+    struct write *write = &work->write;
     const struct args_copy *args = &job->parsed.args.copy;
     bool is_move = job->parsed.info->id == CMD_MOVE;
     struct ranges uids;
@@ -50,6 +69,7 @@ static enum step start_copy(struct session *session, struct job *job)
     outcmd_ranges(&cmd, &uids);
     outcmd_str(&cmd, " ");
     outcmd_mailbox(&cmd, args->mailbox);
+    work->share = share_begin(session->feed, &uids, args->mailbox);
     write_send(write, ROUTE_FEED, session->feed, &cmd, &copy_ops);
     ranges_fini(&uids);
     return STEP_WAIT;
@@ -78,7 +98,14 @@ static enum step run_copy(struct session *session, struct job *job)
     return STEP_DONE;
 }
 
+static void cancel_copy(struct session *session, struct job *job)
+{
+    struct copy_work *work = job->work;
+    share_end(&work->share);
+    write_cancel(session, job);
+}
+
 const struct verb verb_copy = {
-    .work_size = sizeof(struct write), .run = run_copy, .cancel = write_cancel};
+    .work_size = sizeof(struct copy_work), .run = run_copy, .cancel = cancel_copy};
 const struct verb verb_move = {
-    .work_size = sizeof(struct write), .run = run_copy, .cancel = write_cancel};
+    .work_size = sizeof(struct copy_work), .run = run_copy, .cancel = cancel_copy};

@@ -31,6 +31,8 @@ static enum where where_pending(struct fetch_work *work, const struct value *val
         return WHERE_ARRIVING;
     case VALUE_HERE:
         return WHERE_PENDING;
+    case VALUE_KEPT: /* and gone again: asked anew below */
+        return WHERE_WAIT;
     case VALUE_ABSENT:
         return WHERE_ABSENT;
     case VALUE_FAILED:
@@ -48,7 +50,7 @@ static struct found find(struct fetch_work *work, size_t i)
     if (work->pending != NULL) {
         found.value = pending_value(work->pending, item);
     }
-    if (found.value != NULL) {
+    if (found.value != NULL && found.value->state != VALUE_KEPT) {
         found.where = where_pending(work, found.value);
         return found;
     }
@@ -260,7 +262,8 @@ static enum emit take_rest(struct fetch_work *work)
 {
     struct literal *literal = &work->literal;
     const struct value *value = pending_value(work->rest, &work->rest_item);
-    if (value == NULL || value->state == VALUE_ABSENT || value->state == VALUE_FAILED) {
+    if (value == NULL || value->state == VALUE_ABSENT || value->state == VALUE_FAILED ||
+        value->state == VALUE_KEPT) {
         return EMIT_ABORT;
     }
     if (value->state == VALUE_WANTED) {
