@@ -7,7 +7,11 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-enum { MIME_HEADER_MAX = 64 * 1024, MIME_FIELDS_MAX = 512 };
+enum {
+    MIME_HEADER_MAX = 64 * 1024,
+    MIME_HEADER_LINES = 500, /* Cyrus takes lists of fields from the first thousand lines only */
+    MIME_FIELDS_MAX = 512
+};
 
 /* The octets of a whole message, piece by piece: no NUL, no bare CR, no bare LF. */
 struct mime_octets {
@@ -20,7 +24,7 @@ bool mime_octets_ok(const struct mime_octets *check);
 
 /* @prefix: the message from its first octet, at least its header (pieces up to MIME_HEADER_MAX).
  * True when the header block is a run of `name:` lines and folds ended by an empty line, with CRLF
- * throughout, no NUL, and a multipart Content-Type has its boundary.  *header_len_out: octets of
+ * throughout, no NUL, not too many of them, and a multipart Content-Type has its boundary.  *header_len_out: octets of
  * HEADER with the empty line; TEXT begins there.  Together with mime_octets over the whole: the
  * message is well-formed. */
 bool mime_header_ok(struct slice prefix, size_t *header_len_out);

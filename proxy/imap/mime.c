@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "mime_p.h"
+
 /* --- whole messages -----------------------------------------------------------------------------
  */
 
@@ -44,50 +46,24 @@ bool mime_octets_ok(const struct mime_octets *check)
 /* --- the header block ---------------------------------------------------------------------------
  */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Length of the field name before ":"; 0 when @line does not begin with one (RFC 5322 2.2:
- * printable US-ASCII but colon; a space before the colon is obsolete syntax that servers read
- * differently). */
-static size_t name_len(struct slice line)
-{
-    size_t n = 0;
-    while (n < line.len && line.data[n] > ' ' && line.data[n] < 127 && line.data[n] != ':') {
-        n++;
-    }
-    return n < line.len && line.data[n] == ':' ? n : 0;
-}
-
-static bool is_all_blank(struct slice line)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        if (!is_blank(line.data[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct header_scan {
     struct slice content_type; /* value with its folds */
     size_t content_types;
     bool in_content_type;
     bool has_field;
+    size_t lines;
 };
 
 /* One line without its CRLF. */
 static bool scan_line(struct header_scan *scan, struct slice line)
 {
-    if (is_blank(line.data[0])) {
+    if (mime__is_blank(line.data[0])) {
         if (scan->in_content_type) {
             scan->content_type.len = (size_t)(line.data + line.len - scan->content_type.data);
         }
-        return scan->has_field && !is_all_blank(line);
+        return scan->has_field && !mime__is_all_blank(line);
     }
-    size_t n = name_len(line);
+    size_t n = mime__name_len(line);
     scan->has_field = true;
     scan->in_content_type = slice_eq_nocase(slice_sub(line, 0, n), SLICE("Content-Type"));
     if (scan->in_content_type) {
@@ -100,7 +76,7 @@ static bool scan_line(struct header_scan *scan, struct slice line)
 static size_t skip_space(struct slice text, size_t at)
 {
     while (at < text.len &&
-           (is_blank(text.data[at]) || text.data[at] == '\r' || text.data[at] == '\n')) {
+           (mime__is_blank(text.data[at]) || text.data[at] == '\r' || text.data[at] == '\n')) {
         at++;
     }
     return at;
@@ -167,7 +143,7 @@ bool mime_header_ok(struct slice prefix, size_t *header_len_out)
             return scan.has_field && is_content_type_ok(&scan);
         }
         if (slice_find(line, '\r') < line.len || slice_find(line, '\0') < line.len ||
-            !scan_line(&scan, line)) {
+            ++scan.lines > MIME_HEADER_LINES || !scan_line(&scan, line)) {
             return false;
         }
     }

@@ -114,18 +114,27 @@ static void the_header_has_a_maximum(void **state)
     struct buf text;
     size_t len;
     buf_init(&text, 0);
-    while (text.len < MIME_HEADER_MAX - 20) {
-        buf_add_str(&text, "X: yyyyy\r\n");
+    static const char line[] = "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
+    while (text.len < MIME_HEADER_MAX - sizeof(line)) {
+        buf_add_str(&text, line);
     }
     size_t before = text.len;
     buf_add_str(&text, "\r\n");
     assert_true(mime_header_ok(buf_slice(&text), &len));
     buf_truncate(&text, before);
     while (text.len <= MIME_HEADER_MAX) {
-        buf_add_str(&text, "X: yyyyy\r\n");
+        buf_add_str(&text, line);
     }
     buf_add_str(&text, "\r\n");
     assert_false(mime_header_ok(buf_slice(&text), &len));
+    for (int more = 0; more < 2; more++) {
+        buf_reset(&text);
+        for (int i = 0; i < MIME_HEADER_LINES + more; i++) {
+            buf_add_str(&text, "X: y\r\n");
+        }
+        buf_add_str(&text, "\r\n");
+        assert_int_equal(mime_header_ok(buf_slice(&text), &len), more == 0);
+    }
     buf_fini(&text);
 }
 
