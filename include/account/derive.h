@@ -2,13 +2,15 @@
 #define ACCOUNT_DERIVE_H
 /* How values of body sections stand in the store, and what may be derived from them: HEADER, TEXT
  * and HEADER.FIELDS[.NOT] from a well-formed BODY[] (protocol.md 2.3), field lists from a header
- * block or from a longer list.  Whether a BODY[] is well-formed is found out once, while it passes,
- * and kept as an item of its own beside it.
+ * block or from a longer list, sections of numbered parts from a BODY[] of one reading only whose
+ * structure the upstream sees alike (design 5.5).  Whether a BODY[] is well-formed, and where its
+ * parts lie, is found out once, while it passes, and kept as items of their own beside it.
  * A section's value is kept as an item (one octet that says what it is, then the octets) when it is
  * short or a list of header fields, else as content; of literal8 values the content key has a "~".
- * Pure functions over slices.  Thread: any. */
+ * Thread: any. */
 #include "imap/fetchitem.h"
 #include "imap/mime.h"
+#include "imap/mimetree.h"
 
 enum {
     DERIVE_ITEM_MAX = 512,           /* octets of a section kept as an item */
@@ -24,15 +26,24 @@ bool derive_is_item(enum section_kind section, uint64_t size);
 /* Key of the item that says whether the cached BODY[] is well-formed. */
 #define DERIVE_MARK_KEY SLICE("=BODY[]")
 
+/* Key of the item that says where the parts of the cached BODY[] lie (mimeparts.h). */
+#define DERIVE_PARTS_KEY SLICE("=PARTS")
+
 /* Fed with every octet of BODY[] in order. */
 struct derive_check {
     struct mime_octets octets;
+    struct mimetree *tree; /* NULL before derive_check_begin() */
 };
+/* A message begins, from its first octet. */
+void derive_check_begin(struct derive_check *check);
+void derive_check_fini(struct derive_check *check);
 void derive_check_feed(struct derive_check *check, struct slice piece);
 /* All fed.  @prefix: from the first octet, at least the header.  The mark: length of the header
  * block in digits, "0" when the message is not well-formed. */
 struct slice derive_check_mark(const struct derive_check *check, struct slice prefix,
                                char out[DERIVE_MARK_MAX]);
+/* All fed.  Append where the parts lie; false when there is more than one reading of them. */
+bool derive_check_parts(const struct derive_check *check, struct buf *out);
 /* Length of the header block, 0 when nothing may be derived. */
 size_t derive_mark_header(struct slice mark);
 

@@ -2,7 +2,8 @@
 #define ACCOUNT_LOOKUP_H
 /* What the store has of the items of one FETCH command: found as the upstream said it, or derived
  * where that is provably the same octets (design 5.5): a part from its whole, HEADER, TEXT and
- * HEADER.FIELDS[.NOT] from a well-formed BODY[], field lists from HEADER or from a longer list.
+ * HEADER.FIELDS[.NOT] from a well-formed BODY[], field lists from HEADER or from a longer list,
+ * sections of numbered parts from a BODY[] whose parts the upstream's structure confirms.
  * Made once per command, moved from message to message; cheap when UIDs ascend.
  *
  *   lookup_init(&lk, store, mailbox_id, &items, arena, stats)            once per command
@@ -39,6 +40,7 @@ struct lookup_value {
 };
 
 struct lookup_item;
+struct lookup_parts;
 struct lookup {
     struct store *store;
     uint64_t mailbox_id;
@@ -46,6 +48,7 @@ struct lookup {
     struct lookup_item *items;
     size_t items_n;
     struct lookup_keys *keys;
+    struct lookup_parts *parts; /* NULL: no numbered part is asked for */
     struct store_walk walk;
     struct record record;
     bool has_record;

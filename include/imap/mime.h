@@ -9,7 +9,7 @@
 
 enum {
     MIME_HEADER_MAX = 64 * 1024,
-    MIME_HEADER_LINES = 500, /* Cyrus takes lists of fields from the first thousand lines only */
+    MIME_HEADER_LINES = 900, /* Cyrus takes lists of fields from the first thousand lines only */
     MIME_FIELDS_MAX = 512
 };
 

@@ -9,9 +9,32 @@ bool derive_is_item(enum section_kind section, uint64_t size)
     return size <= (is_fields ? DERIVE_FIELDS_MAX : DERIVE_ITEM_MAX);
 }
 
+void derive_check_begin(struct derive_check *check)
+{
+    derive_check_fini(check);
+    check->tree = mimetree_create();
+}
+
+void derive_check_fini(struct derive_check *check)
+{
+    mimetree_destroy(&check->tree);
+    *check = (struct derive_check){0};
+}
+
 void derive_check_feed(struct derive_check *check, struct slice piece)
 {
     mime_octets_feed(&check->octets, piece);
+    mimetree_feed(check->tree, piece);
+}
+
+bool derive_check_parts(const struct derive_check *check, struct buf *out)
+{
+    const struct mimeparts *parts =
+        mime_octets_ok(&check->octets) ? mimetree_finish(check->tree) : NULL;
+    if (parts != NULL) {
+        mimeparts_pack(parts, out);
+    }
+    return parts != NULL;
 }
 
 struct slice derive_check_mark(const struct derive_check *check, struct slice prefix,

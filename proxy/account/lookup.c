@@ -2,6 +2,7 @@
 
 #include "account/derive.h"
 #include "base/check.h"
+#include "imap/mimeparts.h"
 
 /* A section is an item or a content; a literal8 one is content under another key. */
 struct section_keys {
@@ -24,6 +25,16 @@ struct lookup_keys {
     struct section_keys body;
     struct section_keys header;
     struct record_key mark;
+    struct record_key parts;
+    struct record_key bodystructure;
+    struct record_key structure; /* BODY, without extensions */
+};
+
+/* Parts of the present message. */
+struct lookup_parts {
+    bool is_known; /* looked at */
+    bool is_usable;
+    struct mimeparts tree;
 };
 
 /* --- the command's items ------------------------------------------------------------------------ */
@@ -56,7 +67,7 @@ static struct slice part_key(const struct fetch_item *item, struct arena *arena)
 
 static bool is_list(const struct fetch_item *item)
 {
-    return item->kind == FETCH_SECTION && item->part.len == 0 &&
+    return item->kind == FETCH_SECTION &&
            (item->section == SECTION_FIELDS || item->section == SECTION_FIELDS_NOT);
 }
 
@@ -90,11 +101,17 @@ enum status lookup_init(struct lookup *lookup, struct store *store, uint64_t mai
     }
     for (size_t i = 0; i < items->n; i++) {
         TRY(prepare(&lookup->items[i], &items->at[i], arena));
+        if (items->at[i].part.len > 0 && lookup->parts == NULL) {
+            lookup->parts = arena_alloc(arena, sizeof(*lookup->parts));
+        }
         lookup->items_n++;
     }
     lookup->keys->body = section_keys_of(SLICE("BODY[]"), arena);
     lookup->keys->header = section_keys_of(SLICE("BODY[HEADER]"), arena);
     lookup->keys->mark = record_key_of(DERIVE_MARK_KEY);
+    lookup->keys->parts = record_key_of(DERIVE_PARTS_KEY);
+    lookup->keys->bodystructure = record_key_of(SLICE("BODYSTRUCTURE"));
+    lookup->keys->structure = record_key_of(SLICE("BODY"));
     return arena->failed ? LIMIT : OK;
 }
 
@@ -132,6 +149,9 @@ void lookup_end(struct lookup *lookup)
 void lookup_to(struct lookup *lookup, uint32_t uid)
 {
     lookup->has_record = store_walk_to(&lookup->walk, uid, &lookup->record);
+    if (lookup->parts != NULL) {
+        lookup->parts->is_known = false;
+    }
 }
 
 /* --- as the upstream said it -------------------------------------------------------------------- */
@@ -255,7 +275,7 @@ static struct slice find_longer_list(struct lookup *lookup, const struct fetch_i
 {
     struct record_iter iter = {.has_begun = false};
     struct slice key, value;
-    while (item->section == SECTION_FIELDS &&
+    while (item->section == SECTION_FIELDS && item->part.len == 0 &&
            record_next(&lookup->record, &iter, &key, &value)) {
         if (value.len > 1 && value.data[0] == DERIVE_OCTETS && derive_is_superset(key, item) &&
             mime_block_ok(slice_sub(value, 1, value.len))) {
@@ -265,12 +285,9 @@ static struct slice find_longer_list(struct lookup *lookup, const struct fetch_i
     return (struct slice){NULL, 0};
 }
 
-static bool derive_fields(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
+/* The list of @of out of a header block; NULL data: there is none. */
+static bool extract_fields(struct lookup_item *of, struct slice block, struct lookup_value *out)
 {
-    struct slice block = find_longer_list(lookup, of->item);
-    if (block.data == NULL) {
-        block = find_block(lookup);
-    }
     if (block.data == NULL) {
         return false;
     }
@@ -282,11 +299,62 @@ static bool derive_fields(struct lookup *lookup, struct lookup_item *of, struct 
     return true;
 }
 
+static bool derive_fields(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
+{
+    struct slice block = find_longer_list(lookup, of->item);
+    if (block.data == NULL) {
+        block = find_block(lookup);
+    }
+    return extract_fields(of, block, out);
+}
+
+/* The double rule of design 5.5: our reading of the octets and the upstream's own structure. */
+static bool are_parts_usable(struct lookup *lookup, struct mimeparts *tree)
+{
+    struct slice packed, structure;
+    return record_find(&lookup->record, &lookup->keys->parts, &packed) &&
+           (record_find(&lookup->record, &lookup->keys->bodystructure, &structure) ||
+            record_find(&lookup->record, &lookup->keys->structure, &structure)) &&
+           mimeparts_unpack(packed, tree) == OK && mimeparts_agree(tree, structure);
+}
+
+static const struct mimeparts *find_parts(struct lookup *lookup)
+{
+    struct lookup_parts *parts = lookup->parts;
+    if (!parts->is_known) {
+        parts->is_known = true;
+        parts->is_usable = are_parts_usable(lookup, &parts->tree);
+    }
+    return parts->is_usable ? &parts->tree : NULL;
+}
+
+static bool derive_part(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
+{
+    const struct fetch_item *item = of->item;
+    const struct mimeparts *parts = find_parts(lookup);
+    uint64_t offset, size;
+    size_t header_len;
+    if (parts == NULL || !mimeparts_find(parts, item->part, item->section, &offset, &size) ||
+        !find_message(lookup, out, &header_len) || out->size != parts->at[0].end) {
+        return false;
+    }
+    cut(out, offset, size);
+    if (!is_list(item)) {
+        return true;
+    }
+    struct slice block = size <= MIME_HEADER_MAX ? read_block(lookup, out, (size_t)size)
+                                                 : (struct slice){NULL, 0};
+    return extract_fields(of, block, out);
+}
+
 static bool derive(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
 {
     const struct fetch_item *item = of->item;
-    if (item->kind != FETCH_SECTION || item->part.len > 0) {
+    if (item->kind != FETCH_SECTION) {
         return false;
+    }
+    if (item->part.len > 0) {
+        return derive_part(lookup, of, out);
     }
     switch (item->section) {
     case SECTION_HEADER:

@@ -47,16 +47,14 @@ void want__set_inline(struct want *want, struct slice token)
     }
     want->value.token = slice_of(want->octets, token.len);
     want->value.is_content = false;
-    if (is_message(want)) {
-        want->check = (struct derive_check){0};
-        derive_check_feed(&want->check, token);
-    }
 }
 
 enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t size,
                                bool is_literal8)
 {
-    want->check = (struct derive_check){0};
+    if (is_message(want)) {
+        derive_check_begin(&want->check);
+    }
     want->value.is_literal8 = is_literal8;
     enum status st = LIMIT;
     if (plan->shuns_n > 0) {
@@ -98,6 +96,7 @@ void want__stream_abort(struct want *want)
 {
     store_content_abort(&want->writer);
     spool__destroy(&want->spool);
+    derive_check_fini(&want->check);
 }
 
 enum status plan_read(struct plan *plan, const struct value *value, uint64_t offset, size_t max,
@@ -173,20 +172,40 @@ static enum status keep_octets(struct plan *plan, struct want *want)
     return keep_inline_as_content(plan, want);
 }
 
-/* Beside a BODY[]: what may be derived from it. */
-static void keep_mark(struct plan *plan, const struct want *want)
+/* Beside a well-formed BODY[]: where its parts lie. */
+static void keep_parts(struct plan *plan, const struct want *want)
+{
+    struct buf parts;
+    buf_init(&parts, STORE_ITEM_MAX);
+    if (derive_check_parts(&want->check, &parts) && buf_ok(&parts)) {
+        put_item(plan, want, DERIVE_PARTS_KEY, buf_slice(&parts));
+    }
+    buf_fini(&parts);
+}
+
+/* Beside a BODY[]: what may be derived from it.  A stream was looked at as it came. */
+static void keep_mark(struct plan *plan, struct want *want)
 {
     char text[DERIVE_MARK_MAX];
     struct slice prefix = want->value.token;
+    if (!want->value.is_content) {
+        derive_check_begin(&want->check);
+        derive_check_feed(&want->check, prefix);
+    }
     store_read_begin(plan->env.store);
     enum status st = OK;
     if (want->value.is_content) {
         st = store_content_read(plan->env.store, &want->value.content, 0, MIME_HEADER_MAX, &prefix);
     }
     if (st == OK) {
-        put_item(plan, want, DERIVE_MARK_KEY, derive_check_mark(&want->check, prefix, text));
+        struct slice mark = derive_check_mark(&want->check, prefix, text);
+        put_item(plan, want, DERIVE_MARK_KEY, mark);
+        if (derive_mark_header(mark) > 0) {
+            keep_parts(plan, want);
+        }
     }
     store_read_end(plan->env.store);
+    derive_check_fini(&want->check);
 }
 
 /* A message or a header without an octet is one the upstream could not read rather than one that is

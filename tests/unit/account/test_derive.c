@@ -161,7 +161,9 @@ static void reads_headers_across_chunks(void **state)
     buf_init(&message, 0);
     buf_add_str(&message, "First: 1\r\n");
     while (message.len < 60000) {
-        buf_add_str(&message, "X-Filler: abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz\r\n");
+        buf_add_str(&message, "X-Filler: abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz\r\n"
+                              "\tabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqr"
+                              "stuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz\r\n");
     }
     buf_add_str(&message, "Last: 2\r\n\r\ntext");
     buf_add_char(&message, '\0');
@@ -204,13 +206,84 @@ static void reads_marks(void **state)
     assert_int_equal(derive_mark_header(SLICE("")), 0);
     assert_int_equal(derive_mark_header(SLICE("99999999999")), 0);
     char text[DERIVE_MARK_MAX];
-    struct derive_check check = {.octets = {false, false}};
+    struct derive_check check = {.tree = NULL};
+    derive_check_begin(&check);
     struct slice message = SLICE(HEADER TEXT);
     derive_check_feed(&check, message);
     struct slice mark = derive_check_mark(&check, message, text);
     assert_int_equal(derive_mark_header(mark), sizeof(HEADER) - 1);
     derive_check_feed(&check, SLICE("\r")); /* ends in a bare CR */
     assert_int_equal(derive_mark_header(derive_check_mark(&check, message, text)), 0);
+    derive_check_fini(&check);
+}
+
+#define MULTIPART                                                                                  \
+    "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"          \
+    "--b\r\nContent-Type: text/plain\r\n\r\none\r\n"                                                \
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: a\r\nTo: b\r\n\r\nwithin\r\n"                 \
+    "--b\r\nContent-Type: x/y\r\n\r\n"
+
+/* A structure is kept as it is. */
+static void keep_structure(struct wire *wire, const char *structure)
+{
+    struct pending *pending = ask(wire, 3, "BODYSTRUCTURE");
+    wire_rest(wire);
+    say(wire, "* 1 FETCH (UID 3 BODYSTRUCTURE %s)\r\n%zu OK done\r\n", structure,
+        (size_t)wire->commands_n - 1);
+    wire_rest(wire);
+    release(wire, pending);
+}
+
+/* Design 5.5: our reading and the upstream's structure, in the whole tree and each leaf's octets. */
+static void derives_parts_by_the_double_rule(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {10, 5000, 20010, 200010};
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct wire wire;
+        wire_open(&wire);
+        size_t n = sizes[i / 2];
+        bool agrees = i % 2 == 0;
+        char *text = pattern(n);
+        char *message = NULL;
+        char structure[512];
+        for (size_t at = 0; at < n; at++) {
+            text[at] = at % 80 == 78 ? '\r' : at % 80 == 79 ? '\n' : text[at];
+        }
+        text[n - 1] = 'x';
+        assert_true(asprintf(&message, MULTIPART "%s\r\n--b--\r\n", text) >= 0);
+        keep(&wire, 3, "RFC822", "BODY[]", message);
+        assert_false(is_found(&wire, 3, "BODY[1]")); /* nothing to compare with yet */
+        assert_true(snprintf(structure, sizeof(structure),
+                             "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 3 0)(\"message\" \"rfc822\" "
+                             "NIL NIL NIL \"7bit\" 24 (NIL) (\"text\" \"plain\" NIL NIL NIL \"7bit\" "
+                             "6 0) 3)(\"x\" \"y\" NIL NIL NIL \"7bit\" %zu) \"mixed\")",
+                             agrees ? n : n + 1) > 0);
+        keep_structure(&wire, structure);
+        if (agrees) {
+            assert_found(&wire, 3, "BODY[1]", "one");
+            assert_found(&wire, 3, "BODY.PEEK[1]<1.1>", "one"); /* whole: the session cuts */
+            assert_found(&wire, 3, "BODY[1.MIME]", "Content-Type: text/plain\r\n\r\n");
+            assert_found(&wire, 3, "BODY[2]", "From: a\r\nTo: b\r\n\r\nwithin");
+            assert_found(&wire, 3, "BODY[2.HEADER]", "From: a\r\nTo: b\r\n\r\n");
+            assert_found(&wire, 3, "BODY[2.HEADER.FIELDS (To X)]", "To: b\r\n\r\n");
+            assert_found(&wire, 3, "BODY[2.HEADER.FIELDS.NOT (To X)]", "From: a\r\n\r\n");
+            assert_found(&wire, 3, "BODY[2.TEXT]", "within");
+            assert_found(&wire, 3, "BODY[2.1]", "within");
+            assert_found(&wire, 3, "BODY[3]", text);
+        }
+        static const char *const never[] = {"BODY[1.1]", "BODY[4]", "BODY[0]", "BINARY[1]",
+                                            "BODY[1.HEADER]", "BODY[2.1.MIME]"};
+        for (size_t k = 0; k < sizeof(never) / sizeof(never[0]); k++) {
+            assert_false(is_found(&wire, 3, never[k]));
+        }
+        assert_int_equal(is_found(&wire, 3, "BODY[3]"), agrees);
+        assert_int_equal(is_found(&wire, 3, "BODY[1]"), agrees);
+        assert_int_equal(is_found(&wire, 3, "BODY[2.TEXT]"), agrees);
+        alloc_free(text);
+        free(message);
+        wire_close(&wire);
+    }
 }
 
 int main(void)
@@ -223,6 +296,7 @@ int main(void)
         cmocka_unit_test(reads_headers_across_chunks),
         cmocka_unit_test(compares_lists),
         cmocka_unit_test(reads_marks),
+        cmocka_unit_test(derives_parts_by_the_double_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
