@@ -276,6 +276,9 @@ bool mimeparts_find(const struct mimeparts *parts, struct slice part, enum secti
     }
     const struct mimepart *found = &parts->at[at];
     bool is_text = section == SECTION_PART || section == SECTION_TEXT;
+    if (section == SECTION_PART && found->kind == MIMEPART_MULTIPART) {
+        return false; /* where it ends no structure tells: Dovecot counts the CRLF before the next part */
+    }
     if (section != SECTION_PART && section != SECTION_MIME) {
         if (found->kind != MIMEPART_MESSAGE) {
             return false;

@@ -99,9 +99,6 @@ static void sections_of_nested_parts(void **state)
                         "Content-Type: text/plain; charset=utf-8\r\n"
                         "Content-Transfer-Encoding: 8bit\r\n\r\n");
     assert_null(section(nested, "1.2.MIME")); /* Courier leaves X-Other out */
-    const char *one = section(nested, "1");
-    assert_memory_equal(one, "--in\r\nContent", 13);
-    assert_string_equal(one + strlen(one) - 8, "--in--\r\n");
     assert_string_equal(section(nested, "2"), "From: a@b\r\nSubject: within\r\n\r\ntext within");
     assert_string_equal(section(nested, "2.HEADER"), "From: a@b\r\nSubject: within\r\n\r\n");
     assert_string_equal(section(nested, "2.HEADER.FIELDS (From)"),
@@ -115,7 +112,7 @@ static void sections_of_nested_parts(void **state)
 static void what_servers_differ_in_is_asked(void **state)
 {
     (void)state;
-    static const char *const names[] = {"0",      "4",        "1.3",     "1.0",    "1.1.1",  "2.2",
+    static const char *const names[] = {"1",      "0",      "4",        "1.3",     "1.0",    "1.1.1",  "2.2",
                                         "2.1.1",  "2.1.MIME", "3.1",     "1.TEXT", "1.HEADER", "3.HEADER",
                                         "3.TEXT", "2.0",      "1.1.TEXT"};
     for (size_t i = 0; i < COUNT(names); i++) {
