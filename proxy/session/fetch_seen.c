@@ -94,7 +94,11 @@ bool fetch__becomes_seen(const struct fetch_work *work, uint32_t uid)
 
 void fetch__end_seen(struct fetch_work *work, bool was_told)
 {
-    if (work->seen_silent != NULL && was_told) {
+    /* RFC 7162 3.2.4: with CONDSTORE a change of flags is told with its MODSEQ, which was not known
+     * when the octets went: the flags are told once more, behind them. */
+    bool wants_modseq =
+        (work->session->enabled & ENABLED_CONDSTORE) != 0 && session_has_modseq(work->session);
+    if (work->seen_silent != NULL && was_told && !wants_modseq) {
         view_silent_end(&work->seen_silent);
     } else if (work->seen_silent != NULL) {
         view_silent_cancel(&work->seen_silent);

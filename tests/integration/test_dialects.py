@@ -205,14 +205,14 @@ def test_identification_and_idle_come_before_everything(proxy, user):
         client.select()
 
 
-def test_empty_line_before_a_command(proxy, user, connect):
+def test_t36_empty_line_before_a_command(proxy, user, connect):
     """iOS has been seen to send one; neither a response nor an error may come of it."""
     client = connect(proxy.port, user)
     client.send_raw(b'\r\nB41 NOOP\r\n\r\n\r\nB42 noop \r\n')
     assert [client.read_response().raw[:6] for _ in range(2)] == [b'B41 OK', b'B42 OK']
 
 
-def test_bad_mouthed_commands_of_old_programs(proxy, user, dovecot, connect):
+def test_t36_bad_mouthed_commands_of_old_programs(proxy, user, dovecot, connect):
     """T36: a space before the section, RFC822.PEEK, lower case, bare LF."""
     dovecot.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)

@@ -358,7 +358,7 @@ def test_scan_that_is_cut_short_expunges_nobody(make_proxy, connect):
         assert sorted(client.uid_fetch('1:*', '(UID FLAGS)')) == list(range(1, 9))
 
 
-def test_number_with_the_uid_of_another_message(fake, make_proxy, connect):
+def test_t25_number_with_the_uid_of_another_message(fake, make_proxy, connect):
     """T25: neither is guessed; the flags are asked anew, and that not for ever."""
     box = fake.mailbox()
     for number in range(1, 7):

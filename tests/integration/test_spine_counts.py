@@ -73,7 +73,7 @@ def test_two_asking_at_once_are_one_download(dovecot, user, link, make_proxy, co
         assert len(counting.content_fetches) == 1
 
 
-def test_fifty_idling_sessions_hold_one_upstream_connection(dovecot, user, tap, make_proxy, connect):
+def test_t28_fifty_idling_sessions_hold_one_upstream_connection(dovecot, user, tap, make_proxy, connect):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='bulk_linger = 500ms')
     clients = [connect(proxy.port, user) for _ in range(SESSIONS)]
@@ -129,7 +129,7 @@ def test_five_hundred_pipelined_fetches_cost_ten_link_turns(dovecot, user, link,
         assert since.turns() <= 10, '%d turns:\n%s' % (since.turns(), '\n'.join(map(repr, since.commands)))
 
 
-def test_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
+def test_t11_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     warm = connect(proxy.port, user)
     warm.select()
@@ -159,7 +159,7 @@ def test_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
     assert tap.since(mark).commands == []
 
 
-def test_peek_header_and_examine_leave_seen_alone(proxy, dovecot, user, tap, connect):
+def test_t11_t12_peek_header_and_examine_leave_seen_alone(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()

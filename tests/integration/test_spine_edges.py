@@ -220,7 +220,7 @@ def test_keywords_of_a_refused_store_do_not_pile_up(fake, make_proxy, connect):
         client.must('NOOP')
 
 
-def test_status_names_no_modseq_beyond_what_the_client_was_told(proxy, dovecot, user, connect):
+def test_t23_status_names_no_modseq_beyond_what_the_client_was_told(proxy, dovecot, user, connect):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     client, neighbour = connect(proxy.port, user), connect(proxy.port, user)
     client.must('ENABLE QRESYNC')

@@ -51,7 +51,7 @@ def command_of(template, octets, form):
 
 
 @pytest.mark.parametrize('form', ['literal', 'literal+', 'quoted', 'bare'])
-def test_hostile_arguments_stay_arguments(dovecot, user, tap, make_proxy, connect, form):
+def test_t42_hostile_arguments_stay_arguments(dovecot, user, tap, make_proxy, connect, form):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     proxy = make_proxy(tap.port)
     client = connect(proxy.port, user, timeout=20)
@@ -85,7 +85,7 @@ def test_hostile_arguments_stay_arguments(dovecot, user, tap, make_proxy, connec
         assert direct.must('SEARCH ALL').search()
 
 
-def test_hostile_flags_dates_and_numbers_are_refused_here(proxy, dovecot, user, tap, connect):
+def test_t34_hostile_flags_dates_and_numbers_are_refused_here(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()
@@ -103,7 +103,7 @@ def test_hostile_flags_dates_and_numbers_are_refused_here(proxy, dovecot, user, 
         assert command.verb in ('NOOP', 'IDLE'), command
 
 
-def test_upstream_text_cannot_speak_to_the_client(fake, make_proxy, connect):
+def test_t42_upstream_text_cannot_speak_to_the_client(fake, make_proxy, connect):
     """Nor the other way round: what the upstream says in a NO stays one line and one code."""
     box = fake.mailbox('INBOX')
     box.add(tools.mail(1))

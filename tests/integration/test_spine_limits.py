@@ -49,7 +49,7 @@ def test_long_line_before_login(limited):
     raw.close()
 
 
-def test_literal_too_big_is_not_asked_for(limited, user, connect):
+def test_t32_literal_too_big_is_not_asked_for(limited, user, connect):
     client = connect(limited.port, user)
     result = client.cmd('SELECT ', imapclient.Lit(b'x' * 20_000))
     assert result.status in ('NO', 'BAD')
@@ -136,7 +136,7 @@ def test_pipelining_beyond_the_limit_waits_and_loses_nothing(limited, user, conn
     assert [client.wait('p%d' % n).status for n in range(count)] == ['OK'] * count
 
 
-def test_deep_nesting_and_long_sets_are_refused_not_followed(limited, user, connect, dovecot):
+def test_t43_deep_nesting_and_long_sets_are_refused_not_followed(limited, user, connect, dovecot):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     client = connect(limited.port, user)
     client.select()

@@ -54,7 +54,7 @@ def test_link_is_told_before_it_is_asked_for_a_uid_it_cannot_know(fake, make_pro
     assert len(asked) == 2, 'asked again: %r' % asked
 
 
-def test_ok_without_data_is_asked_once_more_and_never_taken_for_an_expunge(fake, make_proxy, connect):
+def test_t2_ok_without_data_is_asked_once_more_and_never_taken_for_an_expunge(fake, make_proxy, connect):
     fill_fake(fake)
     swallowed = []
 
@@ -83,7 +83,7 @@ ITEMS = 'ENVELOPE INTERNALDATE BODYSTRUCTURE BODY.PEEK[]'
 
 
 @pytest.mark.parametrize('how', ['code', 'expunge'])
-def test_filler_for_a_vanished_message_is_never_kept(fake, make_proxy, connect, how):
+def test_t1_filler_for_a_vanished_message_is_never_kept(fake, make_proxy, connect, how):
     """The upstream says well-formed filler for UID 2 and that something was expunged; UID 2 is there after all."""
     box = fill_fake(fake)
     vague = []
@@ -161,7 +161,7 @@ def test_expunge_while_another_client_fetches(dovecot, user, link, make_proxy, c
     assert reader.fetch('15:19', 'UID') == {n: {'UID': n + 1} for n in range(15, 20)}
 
 
-def test_message_gone_before_it_was_fetched_keeps_its_number(proxy, dovecot, user, tap, connect):
+def test_t20_message_gone_before_it_was_fetched_keeps_its_number(proxy, dovecot, user, tap, connect):
     """T20: the view still shows it, the upstream has it no more, and nobody has read it."""
     dovecot.fill(user, 'INBOX', tools.mails(5))
     client, watcher = connect(proxy.port, user), connect(proxy.port, user)

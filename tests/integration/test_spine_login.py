@@ -92,7 +92,7 @@ def test_wrong_password_never_sees_what_is_cached(proxy, dovecot, user, tap, con
     assert stranger.cmd('SELECT INBOX').status == 'BAD'
 
 
-def test_another_login_sees_nothing_of_the_first(proxy, dovecot, user, tap, connect):
+def test_t8_t44_another_login_sees_nothing_of_the_first(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     other = dovecot.new_user()
     dovecot.fill(other, 'INBOX', [tools.mail(7)])
@@ -135,7 +135,7 @@ def test_secrets_are_neither_in_the_log_nor_in_the_cache(dovecot, tap, make_prox
 
 
 @pytest.mark.parametrize('name, password', [('with"quote', 'p"w\\'), ('any-sp ace', 'pw'), ('any-d{3}', 'pw')])
-def test_odd_names_and_passwords(dovecot, fake, make_proxy, connect, name, password):
+def test_t40_odd_names_and_passwords(dovecot, fake, make_proxy, connect, name, password):
     fake.users = {name: password}
     client = connect(make_proxy(fake.port).port)
     quoted = tuple(v.replace('\\', '\\\\').replace('"', '\\"') for v in (name, password))
@@ -243,7 +243,7 @@ def test_old_tls_is_refused(tap, make_proxy, tls, version):
 
 
 @pytest.mark.parametrize('split', [False, True], ids=['together', 'apart'])
-def test_plaintext_behind_starttls_does_nothing(dovecot, user, tap, make_proxy, tls, split):
+def test_t41_plaintext_behind_starttls_does_nothing(dovecot, user, tap, make_proxy, tls, split):
     """T41: what came in clear behind STARTTLS is not carried out after the handshake, nor before."""
     proxy = make_proxy(tap.port, kind=tools.Configured, listener=listener(tls, 'starttls', 'allow_cleartext = yes'))
     raw = tools.Raw(proxy.port)
@@ -325,7 +325,7 @@ def test_upstream_certificate_is_verified(make_proxy, connect, tls, case, kind, 
         assert bool(certificate_trouble(fake, 'anna')) == (case == 'expected')
 
 
-def test_plaintext_behind_the_upstreams_starttls_does_nothing(make_proxy, connect, tls):
+def test_t41_plaintext_behind_the_upstreams_starttls_does_nothing(make_proxy, connect, tls):
     """T41, the other leg: answers injected in clear are not taken for the server's."""
     from imapjudge import fakeserver
     with fakeserver.FakeServer(starttls=(tls / 'server.pem', tls / 'server.key'), users={'anna': 'right'}) as fake:
@@ -340,7 +340,7 @@ def test_plaintext_behind_the_upstreams_starttls_does_nothing(make_proxy, connec
 
 
 @pytest.mark.parametrize('trick', ['preauth', 'no starttls', 'starttls refused'])
-def test_upstream_that_talks_its_way_out_of_tls_gets_no_secret(make_proxy, connect, tls, trick):
+def test_t41_upstream_that_talks_its_way_out_of_tls_gets_no_secret(make_proxy, connect, tls, trick):
     from imapjudge import fakeserver
     pair = None if trick == 'no starttls' else (tls / 'server.pem', tls / 'server.key')
     greeting = '* PREAUTH [CAPABILITY IMAP4rev1] welcome\r\n' if trick == 'preauth' else None

@@ -108,7 +108,7 @@ def test_headers_and_parts_are_cut_from_what_is_cached(proxy, dovecot, user, tap
 
 # ---- links
 
-def test_one_connection_for_each_mailbox_in_use(dovecot, user, tap, make_proxy, connect):
+def test_t28_one_connection_for_each_mailbox_in_use(dovecot, user, tap, make_proxy, connect):
     names = ['INBOX', 'Work', 'Play']
     for name in names:
         dovecot.fill(user, name, tools.mails(2))

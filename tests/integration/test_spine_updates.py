@@ -36,7 +36,7 @@ def names(responses):
 
 # ---- ordinary updates
 
-def test_changes_of_the_upstream_and_of_a_neighbour_reach_a_noop(pair):
+def test_t22_changes_of_the_upstream_and_of_a_neighbour_reach_a_noop(pair):
     direct, first, second = pair
     direct.must('STORE 2 +FLAGS (\\Flagged $Work)')
     direct.append('INBOX', tools.mail(6))
@@ -55,7 +55,7 @@ def test_changes_of_the_upstream_and_of_a_neighbour_reach_a_noop(pair):
     assert any(r.name == 'FLAGS' and b'$Work' in r.raw for r in got), 'new keyword not announced'
 
 
-def test_idle_is_told_at_once_everything(pair):
+def test_t26_idle_is_told_at_once_everything(pair):
     direct, first, second = pair
     second.idle()
     began = time.monotonic()
@@ -78,7 +78,7 @@ def test_idle_is_told_at_once_everything(pair):
 
 @pytest.mark.parametrize('command', ['FETCH 1:* FLAGS', 'STORE 1 +FLAGS (\\Flagged)', 'SEARCH ALL',
                                      'SEARCH SUBJECT number', 'FETCH 1:3 BODY.PEEK[]', 'STORE 1 +FLAGS.SILENT (x)'])
-def test_expunge_is_never_told_during_commands_that_use_numbers(pair, command):
+def test_t18_expunge_is_never_told_during_commands_that_use_numbers(pair, command):
     direct, first, second = pair
     first.idle()
     direct.must('STORE 2 +FLAGS.SILENT (\\Deleted)')
@@ -162,7 +162,7 @@ def test_many_sessions_writing_at_once_end_up_with_one_truth(proxy, dovecot, use
         assert seen == {uid: items['FLAGS'] for uid, items in truth.items()}
 
 
-def test_recent_goes_to_one_session(proxy, dovecot, user, connect):
+def test_t13_recent_goes_to_one_session(proxy, dovecot, user, connect):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     clients = [connect(proxy.port, user) for _ in range(4)]
     examined = clients[3].must('EXAMINE INBOX').named('RECENT')[-1].num
@@ -174,7 +174,7 @@ def test_recent_goes_to_one_session(proxy, dovecot, user, connect):
 
 # ---- the mailbox itself changes
 
-def test_uidvalidity_that_changes_ends_the_sessions(dovecot, user, tap, make_proxy, connect):
+def test_t5_uidvalidity_that_changes_ends_the_sessions(dovecot, user, tap, make_proxy, connect):
     with dovecot.client(user) as direct:
         direct.must('CREATE Box')
         for n in (1, 2):
@@ -223,7 +223,7 @@ def test_mailbox_that_goes_ends_the_sessions_in_it(proxy, dovecot, user, connect
         assert outside.fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2)
 
 
-def test_deleted_and_made_anew_shows_nothing_old(proxy, dovecot, user, connect):
+def test_t6_deleted_and_made_anew_shows_nothing_old(proxy, dovecot, user, connect):
     dovecot.fill(user, 'Box', tools.mails(3))
     client = connect(proxy.port, user)
     client.select('Box')
@@ -239,7 +239,7 @@ def test_deleted_and_made_anew_shows_nothing_old(proxy, dovecot, user, connect):
 
 # ---- CONDSTORE and QRESYNC
 
-def test_condstore_answers(pair):
+def test_t24_condstore_answers(pair):
     direct, first, second = pair
     modseq = int(first.must('SELECT INBOX (CONDSTORE)').codes()['HIGHESTMODSEQ'])
     assert modseq == direct.must('STATUS INBOX (HIGHESTMODSEQ)').status_items()['HIGHESTMODSEQ']

@@ -125,7 +125,7 @@ def test_link_dies_in_the_middle_of_an_upload(dovecot, user, link, make_proxy, c
         assert messages(direct, 'INBOX') == [1, 2, 3]
 
 
-def test_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, dovecot, user, tap, connect):
+def test_t27_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user, timeout=30)
     client.select()
@@ -164,7 +164,7 @@ def test_append_refused_before_the_literal_is_refused_to_the_client(proxy, dovec
     client.must('NOOP')
 
 
-def test_early_no_to_an_append_reaches_the_client(fake, make_proxy, connect):
+def test_t33_early_no_to_an_append_reaches_the_client(fake, make_proxy, connect):
     fake.refuse_literal = lambda conn, command, octets: command.tag + b' NO [OVERQUOTA] Full\r\n' \
         if command.verb == 'APPEND' else None
     fake.on('APPEND', lambda conn, command: conn.no(command, 'Full', 'OVERQUOTA'))
@@ -175,7 +175,7 @@ def test_early_no_to_an_append_reaches_the_client(fake, make_proxy, connect):
     client.must('NOOP')
 
 
-def test_appended_mail_is_known_at_its_ok(proxy, dovecot, user, connect):
+def test_t4_t17_appended_mail_is_known_at_its_ok(proxy, dovecot, user, connect):
     """T17: and its octets are the upstream's, not those that were sent (T4)."""
     writer, other = connect(proxy.port, user), connect(proxy.port, user)
     for each in (writer, other):
@@ -193,7 +193,7 @@ def test_appended_mail_is_known_at_its_ok(proxy, dovecot, user, connect):
         tools.same_mailbox(direct, connect(proxy.port, user))
 
 
-def test_copies_and_moves_are_the_upstreams(proxy, dovecot, user, tap, connect):
+def test_t16_copies_and_moves_are_the_upstreams(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(6))
     dovecot.fill(user, 'Box', [tools.mail(100)])
     client, watcher = connect(proxy.port, user), connect(proxy.port, user)
@@ -215,7 +215,7 @@ def test_copies_and_moves_are_the_upstreams(proxy, dovecot, user, tap, connect):
             tools.same_mailbox(direct, connect(proxy.port, user), mailbox)
 
 
-def test_expunge_and_close_spare_what_the_client_has_not_seen(dovecot, user, tap, make_proxy, connect):
+def test_t15_expunge_and_close_spare_what_the_client_has_not_seen(dovecot, user, tap, make_proxy, connect):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     client = connect(make_proxy(tap.port).port, user)
     client.select()
@@ -237,7 +237,7 @@ def test_expunge_and_close_spare_what_the_client_has_not_seen(dovecot, user, tap
     assert not [c for c in tap.since().of('EXPUNGE', 'CLOSE')], 'the whole mailbox was expunged'
 
 
-def test_examined_mailbox_takes_no_writes(proxy, dovecot, user, tap, connect):
+def test_t12_examined_mailbox_takes_no_writes(proxy, dovecot, user, tap, connect):
     dovecot.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     assert client.select(examine=True).code == 'READ-ONLY'

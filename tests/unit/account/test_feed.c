@@ -226,7 +226,7 @@ static void cut_and_refresh(struct office *office)
     assert_int_equal(guest[0].refresh_st, OK);
 }
 
-static void test_resync_by_qresync(void **state)
+static void test_t25_resync_by_qresync(void **state)
 {
     struct office office;
     (void)state;
@@ -587,7 +587,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_expunge_after_numbers_were_lost),
         cmocka_unit_test(test_a_missing_message_is_fetched),
         cmocka_unit_test(test_expunge_during_the_scan),
-        cmocka_unit_test(test_resync_by_qresync),
+        cmocka_unit_test(test_t25_resync_by_qresync),
         cmocka_unit_test(test_resync_by_condstore),
         cmocka_unit_test(test_resync_by_scan),
         cmocka_unit_test(test_lost_while_synchronising),

@@ -284,7 +284,7 @@ static void refuses_parts_that_do_not_fit(void **state)
 }
 
 /* Labels of X-GM-LABELS change: neither kept nor joined once asked. */
-static void asks_mutable_items_each_time(void **state)
+static void t7_asks_mutable_items_each_time(void **state)
 {
     (void)state;
     struct wire wire;
@@ -416,7 +416,7 @@ int main(void)
         cmocka_unit_test(asks_twice_before_it_says_absent),
         cmocka_unit_test(asks_parts_as_parts),
         cmocka_unit_test(refuses_parts_that_do_not_fit),
-        cmocka_unit_test(asks_mutable_items_each_time),
+        cmocka_unit_test(t7_asks_mutable_items_each_time),
         cmocka_unit_test(forgets_what_nobody_waits_for),
         cmocka_unit_test(tells_each_waiter_once),
         cmocka_unit_test(asks_literal8_and_answers_as_such),

@@ -25,7 +25,7 @@ static void say_filler(struct wire *wire, uint32_t uid)
 }
 
 /* T1: Dovecot's answers for a message that has gone. */
-static void drops_filler_when_something_was_expunged(void **state)
+static void t1_drops_filler_when_something_was_expunged(void **state)
 {
     (void)state;
     static const char *const how[] = {"* 1 EXPUNGE\r\n0 OK done\r\n",
@@ -527,7 +527,7 @@ static void survives_literals_out_of_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drops_filler_when_something_was_expunged),
+        cmocka_unit_test(t1_drops_filler_when_something_was_expunged),
         cmocka_unit_test(asks_again_what_only_looks_like_filler),
         cmocka_unit_test(keeps_nothing_with_expungeissued),
         cmocka_unit_test(keeps_nothing_that_was_refused),

@@ -180,7 +180,7 @@ static void test_silent_store_hides_only_what_the_client_expects(void **state)
     mailbox_destroy(&mailbox);
 }
 
-static void test_one_session_owns_recent(void **state)
+static void test_t13_one_session_owns_recent(void **state)
 {
     (void)state;
     struct mailbox *mailbox = mailbox_of(2);
@@ -429,7 +429,7 @@ int main(void)
         cmocka_unit_test(test_numbers_hold_while_expunges_are_held),
         cmocka_unit_test(test_flags_are_told_once_and_not_for_the_vanished),
         cmocka_unit_test(test_silent_store_hides_only_what_the_client_expects),
-        cmocka_unit_test(test_one_session_owns_recent),
+        cmocka_unit_test(test_t13_one_session_owns_recent),
         cmocka_unit_test(test_modseq_rises_when_nothing_is_held),
         cmocka_unit_test(test_late_uid_stays_hidden_and_returning_uid_keeps_its_place),
         cmocka_unit_test(test_resolving_sets),
