@@ -70,6 +70,10 @@ void lookup_to(struct lookup *lookup, uint32_t uid);
 /* Item number @index of the list; false (LOOKUP_NONE) when the upstream must be asked.  Items of the
  * model (FETCH_IS_MODEL) and those that may not be kept are never found. */
 bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out);
+/* Item number @index, a list of header fields, out of @block, an upstream's answer to a longer list.
+ * False: it cannot be. */
+bool lookup_extract(struct lookup *lookup, size_t index, struct slice block,
+                    struct lookup_value *out);
 /* Octets of a value, as plan_read(): @offset counts from the value's
  * own first octet.  A CONTENT value may be kept over turns and read again in a later bracket (also
  * with another lookup of the same store); NOT_FOUND then says that it has been evicted meanwhile:

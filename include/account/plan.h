@@ -113,6 +113,17 @@ void plan_ask_likeness(struct plan *plan, const struct ranges *uids);
 enum status plan_read(struct plan *plan, const struct value *value, uint64_t offset, size_t max,
                       struct slice *out) MUST_USE;
 
+/* A client asks for @item, a whole HEADER.FIELDS of the message itself: from now on it is part of what
+ * such items are widened to. */
+void plan_note_list(struct plan *plan, const struct fetch_item *item);
+/* What to ask for instead of @item (noted): every field that clients of this mailbox ask for, so that
+ * the next one finds its list in the store; the answer to @item is taken out of it
+ * (lookup_extract()), where that cannot be, @item itself is to be asked.  False: @item itself. */
+bool plan_widen(struct plan *plan, const struct fetch_item *item, struct arena *arena,
+                struct fetch_item *out) MUST_USE;
+/* The upstream has refused such a one: no more of them. */
+void plan_narrow(struct plan *plan);
+
 /* Tell the waiters, then send what has been gathered; links paused for the store's sake go on when
  * it has drained.  Called once a turn after plan_ops.wake(), and when the store has drained. */
 void plan_flush(struct plan *plan);

@@ -18,6 +18,9 @@ struct lookup_item {
     struct section_keys part; /* item->has_partial: as it was asked */
     struct mime_fields fields;
     struct buf derived; /* for the present message */
+    /* Of the longer list that the last such value was found in: most likely the next message's too. */
+    struct buf longer;
+    struct record_key longer_key;
 };
 
 /* What sections are derived from. */
@@ -80,6 +83,7 @@ static enum status prepare(struct lookup_item *to, const struct fetch_item *item
     to->is_octets = (traits & FETCH_IS_CONTENT) != 0;
     to->whole = section_keys_of(item->key, arena);
     buf_init(&to->derived, 0);
+    buf_init(&to->longer, 0);
     if (item->has_partial) {
         to->part = section_keys_of(part_key(item, arena), arena);
     }
@@ -120,6 +124,7 @@ void lookup_fini(struct lookup *lookup)
     DCHECK(!lookup->is_begun);
     for (size_t i = 0; i < lookup->items_n; i++) {
         buf_fini(&lookup->items[i].derived);
+        buf_fini(&lookup->items[i].longer);
     }
     lookup->items_n = 0;
     buf_fini(&lookup->header);
@@ -270,15 +275,30 @@ static struct slice find_block(struct lookup *lookup)
     return block;
 }
 
-/* The answer to a longer list. */
-static struct slice find_longer_list(struct lookup *lookup, const struct fetch_item *item)
+static bool is_usable_list(struct slice value)
 {
+    return value.len > 1 && value.data[0] == DERIVE_OCTETS &&
+           mime_block_ok(slice_sub(value, 1, value.len));
+}
+
+/* The answer to a longer list. */
+static struct slice find_longer_list(struct lookup *lookup, struct lookup_item *of)
+{
+    const struct fetch_item *item = of->item;
     struct record_iter iter = {.has_begun = false};
     struct slice key, value;
-    while (item->section == SECTION_FIELDS && item->part.len == 0 &&
-           record_next(&lookup->record, &iter, &key, &value)) {
-        if (value.len > 1 && value.data[0] == DERIVE_OCTETS && derive_is_superset(key, item) &&
-            mime_block_ok(slice_sub(value, 1, value.len))) {
+    if (item->section != SECTION_FIELDS || item->part.len > 0) {
+        return (struct slice){NULL, 0};
+    }
+    if (of->longer.len > 0 && record_find(&lookup->record, &of->longer_key, &value) &&
+        is_usable_list(value)) {
+        return slice_sub(value, 1, value.len);
+    }
+    while (record_next(&lookup->record, &iter, &key, &value)) {
+        if (derive_is_superset(key, item) && is_usable_list(value)) {
+            buf_reset(&of->longer);
+            buf_add(&of->longer, key);
+            of->longer_key = record_key_of(buf_slice(&of->longer));
             return slice_sub(value, 1, value.len);
         }
     }
@@ -301,7 +321,7 @@ static bool extract_fields(struct lookup_item *of, struct slice block, struct lo
 
 static bool derive_fields(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
 {
-    struct slice block = find_longer_list(lookup, of->item);
+    struct slice block = find_longer_list(lookup, of);
     if (block.data == NULL) {
         block = find_block(lookup);
     }
@@ -402,6 +422,12 @@ bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out)
     }
     lookup->hits_n += found;
     return found;
+}
+
+bool lookup_extract(struct lookup *lookup, size_t index, struct slice block,
+                    struct lookup_value *out)
+{
+    return mime_block_ok(block) && extract_fields(&lookup->items[index], block, out);
 }
 
 enum status lookup_read(struct lookup *lookup, const struct lookup_value *value, uint64_t offset,

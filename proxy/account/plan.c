@@ -36,6 +36,7 @@ void plan_destroy(struct plan **plan)
     }
     CHECK(gone->messages == NULL);
     buf_fini(&gone->read_buf);
+    fieldlists__fini(&gone->lists);
     arena_reset(&gone->scratch);
     alloc_free(gone);
     *plan = NULL;

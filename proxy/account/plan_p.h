@@ -11,6 +11,7 @@
 
 #include "account/derive.h"
 #include "account/plan.h"
+#include "fieldlists_p.h"
 #include "plan_spool_p.h"
 
 enum {
@@ -85,6 +86,9 @@ struct plan {
     bool has_death[ROUTE_BULK + 1];
     uint32_t shuns_n; /* streams that are still to be spooled */
     struct buf read_buf; /* plan_read() of a spooled value */
+    struct fieldlists lists;
+    bool has_lists; /* they have been loaded */
+    bool is_narrow; /* plan_narrow() */
     struct arena scratch;
 };
 

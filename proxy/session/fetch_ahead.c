@@ -60,6 +60,28 @@ static void hold(struct fetch_work *work, struct pending *pending)
     work->session->asked_n++;
 }
 
+static bool is_whole_list(const struct fetch_item *item)
+{
+    return item->kind == FETCH_SECTION && item->section == SECTION_FIELDS && item->part.len == 0 &&
+           !item->has_partial;
+}
+
+const struct fetch_item *fetch__asked(struct fetch_work *work, size_t i)
+{
+    const struct fetch_item *item = &work->job->parsed.args.fetch.items.at[i];
+    if (!is_whole_list(item)) {
+        return item;
+    }
+    if (work->asked[i] == NULL) {
+        struct arena *arena = &work->job->arena;
+        struct fetch_item *wide = arena_alloc(arena, sizeof(*wide));
+        bool is_wide = wide != NULL &&
+                       plan_widen(feed_plan(work->session->feed), item, arena, wide);
+        work->asked[i] = is_wide ? wide : item;
+    }
+    return work->asked[i];
+}
+
 struct pending *fetch__ask(struct fetch_work *work, uint32_t uid)
 {
     const struct fetch_items *items = &work->job->parsed.args.fetch.items;
@@ -73,6 +95,7 @@ struct pending *fetch__ask(struct fetch_work *work, uint32_t uid)
             lookup_get(&work->lookup, i, &found)) {
             continue;
         }
+        item = fetch__asked(work, i);
         if (pending == NULL) {
             pending = plan_ask(plan, uid, item);
         } else {
@@ -159,6 +182,16 @@ static void on_progress(struct plan_waiter *waiter)
     session_wake(work->session);
 }
 
+static void note_lists(struct fetch_work *work)
+{
+    const struct fetch_items *items = &work->job->parsed.args.fetch.items;
+    for (size_t i = 0; i < items->n; i++) {
+        if (is_whole_list(&items->at[i])) {
+            plan_note_list(feed_plan(work->session->feed), &items->at[i]);
+        }
+    }
+}
+
 /* Which messages, and what is needed of them.  False: the client's set is wrong. */
 bool fetch__prepare(struct fetch_work *work)
 {
@@ -180,7 +213,10 @@ bool fetch__prepare(struct fetch_work *work)
             work->wants_values || (fetch_kind_traits(item->kind) & FETCH_IS_MODEL) == 0;
     }
     if (!work->has_lookup) {
+        note_lists(work);
+        work->asked = arena_array(&job->arena, args->items.n, sizeof(*work->asked));
         work->has_lookup =
+            work->asked != NULL &&
             lookup_init(&work->lookup, session->env->store, feed_store_id(session->feed),
                         &args->items, &job->arena, session->env->stats) == OK;
     }

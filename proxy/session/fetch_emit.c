@@ -42,33 +42,81 @@ static enum where where_pending(struct fetch_work *work, const struct value *val
     return WHERE_WAIT;
 }
 
+/* As it was asked on the pending.  False: it was not, or has gone to the store. */
+static bool find_pending(struct fetch_work *work, const struct fetch_item *item,
+                         struct found *found)
+{
+    const struct value *value =
+        work->pending != NULL ? pending_value(work->pending, item) : NULL;
+    if (value == NULL || value->state == VALUE_KEPT) {
+        return false;
+    }
+    found->value = value;
+    found->where = where_pending(work, value);
+    return true;
+}
+
+/* A list of header fields out of the longer one that was asked for.  False: that was not asked, or the
+ * list itself has to be (*is_narrow_out): it cannot be taken out of what came, or none was given. */
+static bool find_in_longer(struct fetch_work *work, size_t i, struct found *found,
+                           bool *is_narrow_out)
+{
+    const struct fetch_item *longer = work->asked[i];
+    const struct value *value = work->pending != NULL && longer != NULL
+                                    ? pending_value(work->pending, longer)
+                                    : NULL;
+    *is_narrow_out = false;
+    if (value == NULL || longer == &work->job->parsed.args.fetch.items.at[i]) {
+        return false;
+    }
+    if (value->state == VALUE_FAILED && (value->why == DENIED || value->why == PROTOCOL)) {
+        plan_narrow(feed_plan(work->session->feed));
+        *is_narrow_out = true;
+        return false;
+    }
+    if (value->state == VALUE_ARRIVING || value->state == VALUE_HERE) {
+        bool is_plain = value->state == VALUE_HERE && !value->is_content && !value->is_nil &&
+                        !value->is_literal8;
+        *is_narrow_out =
+            !is_plain || !lookup_extract(&work->lookup, i, value->token, &found->cached);
+        found->where = WHERE_CACHED;
+        return !*is_narrow_out;
+    }
+    return find_pending(work, longer, found);
+}
+
+static void ask(struct fetch_work *work, const struct fetch_item *item)
+{
+    if (work->pending == NULL) {
+        work->pending = plan_ask(feed_plan(work->session->feed), work->message.uid, item);
+    } else {
+        pending_add(work->pending, item);
+    }
+}
+
 static struct found find(struct fetch_work *work, size_t i)
 {
     const struct fetch_item *item = &work->job->parsed.args.fetch.items.at[i];
-    struct plan *plan = feed_plan(work->session->feed);
     struct found found = {.where = WHERE_CACHED};
-    if (work->pending != NULL) {
-        found.value = pending_value(work->pending, item);
-    }
-    if (found.value != NULL && found.value->state != VALUE_KEPT) {
-        found.where = where_pending(work, found.value);
-        return found;
-    }
-    if (lookup_get(&work->lookup, i, &found.cached)) {
+    bool is_narrow;
+    if (find_pending(work, item, &found) || find_in_longer(work, i, &found, &is_narrow) ||
+        lookup_get(&work->lookup, i, &found.cached)) {
         return found;
     }
     if (work->message.is_vanished) {
         found.where = WHERE_ABSENT;
         return found;
     }
-    if (work->pending == NULL) {
-        work->pending = plan_ask(plan, work->message.uid, item);
-    } else {
-        pending_add(work->pending, item);
+    if (!is_narrow) {
+        ask(work, fetch__asked(work, i));
+        /* Joined, it may be here already, and then nothing will say so again. */
+        if (find_pending(work, item, &found) || find_in_longer(work, i, &found, &is_narrow)) {
+            return found;
+        }
     }
-    /* Joined, it may be here already, and then nothing will say so again. */
-    found.value = pending_value(work->pending, item);
-    found.where = where_pending(work, found.value);
+    ask(work, item);
+    found.where = WHERE_WAIT; /* KEPT and gone again */
+    (void)find_pending(work, item, &found);
     return found;
 }
 

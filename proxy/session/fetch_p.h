@@ -55,6 +55,7 @@ struct fetch_work {
     struct view_iter iter;
     struct lookup lookup;
     bool has_lookup;
+    const struct fetch_item **asked; /* for each item, what is asked instead; NULL: not known yet */
     struct refresh_request *refresh;
     bool is_refreshed;
 
@@ -94,6 +95,8 @@ enum emit { EMIT_DONE, EMIT_WAIT, EMIT_ROOM, EMIT_FAIL, EMIT_ABORT };
 /* --- fetch_ahead.c --- */
 /* Ask for what is missing, from the message being written on; nothing when enough is asked for. */
 void fetch__ask_ahead(struct fetch_work *work);
+/* What is asked upstream for item @i: itself, or a longer list of header fields. */
+const struct fetch_item *fetch__asked(struct fetch_work *work, size_t i);
 /* The pending for what @uid lacks of the command's items; NULL when nothing is. */
 struct pending *fetch__ask(struct fetch_work *work, uint32_t uid);
 /* The pending asked ahead for @uid, taken out; those before it go. */
