@@ -139,6 +139,7 @@ static cfg_opt_t option_for(const struct config_key *key)
         return (cfg_opt_t)CFG_STR_CB(key->name, NULL, CFGF_NODEFAULT, on_value);
     case CONFIG_TLS_MODE:
     case CONFIG_BOOL:
+    case CONFIG_SHARE:
     case CONFIG_COUNT:
     case CONFIG_DURATION_MS:
     case CONFIG_DURATION_S:
@@ -207,7 +208,7 @@ static cfg_t *make_parser(struct reader *reader)
 
 static void store_number(void *at, enum config_kind kind, long number)
 {
-    if (kind == CONFIG_BOOL) {
+    if (kind == CONFIG_BOOL || kind == CONFIG_SHARE) {
         *(bool *)at = number != 0;
     } else if (kind == CONFIG_SIZE64) {
         *(uint64_t *)at = (uint64_t)number;
@@ -266,6 +267,7 @@ static void store_key(struct arena *arena, void *base, const struct config_key *
         store_list(arena, at, opt);
         break;
     case CONFIG_BOOL:
+    case CONFIG_SHARE:
     case CONFIG_COUNT:
     case CONFIG_DURATION_MS:
     case CONFIG_DURATION_S:
@@ -510,7 +512,7 @@ static struct built *create_built(void)
     settings_default_limits(&built->settings.limits);
     built->settings.cache_dir = CONFIG_DEFAULT_CACHE_DIR;
     built->settings.cache_size_bytes = 10ULL << 30;
-    built->settings.auth_ttl_s = 10 * 60;
+    settings_default_auth(&built->settings);
     built->settings.log_level = "info";
     built->settings.destroy = destroy_built;
     return built;

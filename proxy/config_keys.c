@@ -41,6 +41,12 @@ static const struct config_key keys[] = {
     {"cache", "dir", CONFIG_TEXT, IN_ALL(cache_dir), 0, 0},
     {"cache", "size", CONFIG_SIZE64, IN_ALL(cache_size_bytes), 16ULL << 20, 64ULL << 40},
     {"auth", "ttl", CONFIG_DURATION_S, IN_ALL(auth_ttl_s), 0, 86400},
+    {"auth", "reverify", CONFIG_DURATION_MS, IN_ALL(auth_reverify_ms), 1000, DAY_MS},
+    {"auth", "retry", CONFIG_DURATION_MS, IN_ALL(auth_retry_ms), 1000, HOUR_MS},
+    {"auth", "failures_per_login", CONFIG_COUNT, IN_ALL(auth_failures_per_login), 0, 1000},
+    {"auth", "failures_per_address", CONFIG_COUNT, IN_ALL(auth_failures_per_address), 0,
+     1000 * 1000},
+    {"auth", "share", CONFIG_SHARE, IN_ALL(auth_share_secret), 0, 0},
     {"limits", "sessions", CONFIG_COUNT, IN_LIMITS(sessions), 1, 1000 * 1000},
     {"limits", "sessions_per_address", CONFIG_COUNT, IN_LIMITS(sessions_per_address), 0,
      1000 * 1000},
@@ -189,6 +195,9 @@ bool config_check_value(const struct config_key *key, const char *text, long *nu
         return check_tls_mode(text, number_out, expected);
     case CONFIG_BOOL:
         return check_bool(text, number_out, expected);
+    case CONFIG_SHARE:
+        *number_out = strcmp(text, "secret") == 0;
+        return expect(*number_out != 0 || strcmp(text, "login") == 0, "login or secret", expected);
     case CONFIG_LEVEL:
         return expect(log_level_parse(text, &level), "debug, info, warn or error", expected);
     case CONFIG_COUNT:

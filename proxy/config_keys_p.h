@@ -16,6 +16,7 @@ enum config_kind {
     CONFIG_ADDRESS,     /* listener_settings: address, and allow_cleartext by default */
     CONFIG_TLS_MODE,    /* listener_settings: is_tls, has_starttls */
     CONFIG_BOOL,        /* bool */
+    CONFIG_SHARE,       /* bool: "secret", "login" */
     CONFIG_LEVEL,       /* const char *, a log level */
     CONFIG_LIST,        /* const char *const * */
     CONFIG_COUNT,       /* uint32_t */

@@ -21,6 +21,16 @@ void settings_default_limits(struct limit_settings *limits)
     };
 }
 
+void settings_default_auth(struct settings *settings)
+{
+    settings->auth_ttl_s = 10 * 60;
+    settings->auth_reverify_ms = 60 * 60 * 1000;
+    settings->auth_retry_ms = 60 * 1000;
+    settings->auth_failures_per_login = 2;
+    settings->auth_failures_per_address = 10;
+    settings->auth_share_secret = false;
+}
+
 void settings_default_upstream(struct upstream_settings *upstream)
 {
     *upstream = (struct upstream_settings){

@@ -18,6 +18,8 @@
 struct store;
 struct accounts;
 struct account;
+struct netaddr;
+struct proof;
 struct feed;
 struct login_request;
 struct request;
@@ -41,23 +43,42 @@ void accounts_destroy(struct accounts **accounts);
 /* The store's backlog has drained (store_options.drained): paused downloads go on. */
 void accounts_store_drained(struct accounts *accounts);
 
+/* Mechanisms that clients may be offered before it is known which upstream they want: what any of
+ * them was last seen to offer.  One that nothing is known of is asked, at most once a minute. */
+struct login_offers {
+    bool has_password; /* PLAIN, LOGIN; true while nothing is known */
+    bool has_login_mechanism;
+    bool has_xoauth2;
+    bool has_oauthbearer;
+};
+struct login_offers accounts_offers(struct accounts *accounts);
+
 /* --- login ------------------------------------------------------------------------------------ */
-/* st: OK with the account (held for the caller); AUTH with the upstream's refusal in @text
- * ("NO [CODE] words", sanitised; may be empty); NOT_FOUND: no upstream for this login; else why. */
-typedef void login_done_fn(void *arg, enum status st, struct account *account, struct slice text);
-/* Prove (login, password) at the upstream, or by a proof younger than auth.ttl. */
+struct login_answer {
+    /* OK; AUTH: the upstream refuses; NOT_FOUND: no upstream for this login; LIMIT: too many
+     * failures, nobody was asked; DENIED: the upstream has no such mechanism; else why. */
+    enum status status;
+    struct account *account; /* OK: to be attached to in done() */
+    struct proof *proof;     /* OK: what the session is let in by */
+    struct slice text;       /* AUTH: "NO [CODE] words", sanitised; may be empty */
+    struct slice challenge;  /* AUTH: what was said to a token first, base64; may be empty */
+};
+typedef void login_done_fn(void *arg, const struct login_answer *answer);
+/* Prove (login, password) at the upstream, or by a proof younger than auth.ttl.  @from: the client's
+ * address, for counting failures. */
 struct login_request *account_login(struct accounts *accounts, const struct link_login *login,
-                                    login_done_fn *done, void *arg);
+                                    const struct netaddr *from, login_done_fn *done, void *arg);
 void account_login_cancel(struct login_request **request);
 
-/* A session's hold on the account.  revoked(): the session's secret is no longer accepted, or the
- * account must be left: say BYE with @text. */
+/* A session's hold on the account and on the secret it came in by.  revoked(): that secret is no
+ * longer accepted: say BYE with @text and detach, at once. */
 struct account_user {
     struct account_user *next, *prev;
     struct account *account;
+    struct proof *proof;
     void (*revoked)(struct account_user *user, const char *text);
 };
-void account_attach(struct account *account, struct account_user *user);
+void account_attach(struct account *account, struct proof *proof, struct account_user *user);
 void account_detach(struct account_user *user);
 
 /* The upstream's capabilities as last told after login. */

@@ -61,6 +61,12 @@ struct settings {
     const char *cache_dir;
     uint64_t cache_size_bytes;
     uint32_t auth_ttl_s;      /* a proof answers logins locally this long */
+    uint32_t auth_reverify_ms; /* with sessions, a proof is verified again after this; 0: never */
+    /* A refusal stands this long: it is repeated, and only a second one after this counts. */
+    uint32_t auth_retry_ms;
+    uint32_t auth_failures_per_login; /* a minute; 0: any number */
+    uint32_t auth_failures_per_address;
+    bool auth_share_secret; /* each secret of a login is an account of its own */
     const char *log_level;
     const char *tls_cert_file;
     const char *tls_key_file;
@@ -68,8 +74,9 @@ struct settings {
     void (*destroy)(struct settings *settings); /* by the last holder */
 };
 
-/* The defaults of the limits and of an upstream; strings stay NULL. */
+/* The defaults of the limits, of logins and of an upstream; strings stay NULL. */
 void settings_default_limits(struct limit_settings *limits);
+void settings_default_auth(struct settings *settings);
 void settings_default_upstream(struct upstream_settings *upstream);
 
 const struct settings *settings_hold(const struct settings *settings);

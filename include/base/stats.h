@@ -9,6 +9,9 @@
     X(sessions_closed)                                                                             \
     X(logins_ok)                                                                                   \
     X(logins_refused)                                                                              \
+    X(logins_held)                                                                                 \
+    X(logins_repeated)                                                                             \
+    X(secrets_revoked)                                                                             \
     X(links_opened)                                                                                \
     X(links_lost)                                                                                  \
     X(upstream_commands)                                                                           \

@@ -17,9 +17,9 @@
     X(STARTTLS, "STARTTLS", LISTENER)                                                              \
     X(LOGINDISABLED, "LOGINDISABLED", LISTENER)                                                    \
     X(AUTH_PLAIN, "AUTH=PLAIN", LISTENER)                                                          \
-    X(AUTH_LOGIN, "AUTH=LOGIN", NEVER)                                                             \
-    X(AUTH_XOAUTH2, "AUTH=XOAUTH2", NEVER)                                                         \
-    X(AUTH_OAUTHBEARER, "AUTH=OAUTHBEARER", NEVER)                                                 \
+    X(AUTH_LOGIN, "AUTH=LOGIN", LISTENER)                                                          \
+    X(AUTH_XOAUTH2, "AUTH=XOAUTH2", LISTENER)                                                      \
+    X(AUTH_OAUTHBEARER, "AUTH=OAUTHBEARER", LISTENER)                                              \
     X(UNSELECT, "UNSELECT", OURS)                                                                  \
     X(CHILDREN, "CHILDREN", OURS)                                                                  \
     X(NAMESPACE, "NAMESPACE", OURS)                                                                \
@@ -106,6 +106,9 @@ const char *capability_name(enum capability cap);
 struct capability_listener {
     bool can_starttls; /* TLS is configured and not yet on */
     bool can_login;    /* TLS is on, or this listener allows cleartext login */
+    /* What an upstream takes, as far as is known; only with can_login. */
+    bool has_login_mechanism, has_xoauth2, has_oauthbearer;
+    bool is_token_only; /* no upstream takes a password */
 };
 /* The list before login, without "CAPABILITY ". */
 void capability_offer_before_login(const struct capability_listener *listener, struct buf *out);

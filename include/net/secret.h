@@ -11,8 +11,8 @@ enum { SECRET_HASH_BYTES = 32, SECRET_KEY_BYTES = 32 };
 
 struct secret;
 
-/* Once per process, before the first secret; without it (or without the right to lock memory)
- * secrets live on the ordinary heap and are still wiped. */
+/* Once per process, before the first secret; without it (or without the right to lock memory, or
+ * when it is full) secrets live on the ordinary heap and are still wiped. */
 void secret_heap_init(void);
 struct secret *secret_create(struct slice bytes);
 void secret_destroy(struct secret **secret);
@@ -26,8 +26,6 @@ void secret_hash(const unsigned char key[SECRET_KEY_BYTES], const struct slice *
 /* In constant time. */
 bool secret_hash_eq(const unsigned char a[SECRET_HASH_BYTES],
                     const unsigned char b[SECRET_HASH_BYTES]);
-/* Base64 (RFC 4648, padded, no line breaks) into @out; false when it is not. */
-bool secret_base64_decode(struct slice text, struct buf *out);
 /* Overwrite, in a way no compiler removes. */
 void secret_wipe(void *bytes, size_t n);
 

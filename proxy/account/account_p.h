@@ -1,7 +1,7 @@
 #ifndef ACCOUNT_P_H
 #define ACCOUNT_P_H
-/* What the files of the account layer share of accounts and proofs; links_p.h has their links and
- * requests, feed_p.h their mailboxes.  See account.h and feed.h for the contracts.
+/* What the files of the account layer share of accounts; logins_p.h has their proofs and logins,
+ * links_p.h their links and requests, feed_p.h their mailboxes.  See account.h and feed.h for the contracts.
  *
  *   accounts ── account ── slots   (one link each: spare, feed or bulk)
  *                     ├── feeds   (one mailbox each; its slot while it has one)
@@ -18,40 +18,9 @@
 #include "upstream/profile.h"
 
 enum {
-    ACCOUNT_PROOFS_MAX = 8,
     ACCOUNT_BULK_MAX = 2,
     ACCOUNT_UPLOADS_MAX = 4,
     ACCOUNT_UNUSED_FEEDS_MAX = 2,
-    ACCOUNT_REFUSAL_MS = 60 * 1000, /* two refusals this far apart count (design section 8) */
-};
-
-struct proof {
-    struct proof *next, *prev; /* newest first */
-    unsigned char hash[SECRET_HASH_BYTES];
-    struct secret *password;
-    uint64_t proven_ms;
-    uint64_t refused_ms; /* when a link was refused with it for the first time since; 0: not */
-};
-
-/* One login being tried at the upstream; several sessions with the same secret join. */
-struct verification {
-    struct verification *next, *prev;
-    struct account *account;
-    struct link *link;
-    struct secret *password;
-    unsigned char hash[SECRET_HASH_BYTES];
-    struct login_request *requests;
-};
-
-struct login_request {
-    struct login_request *next, *prev;
-    struct accounts *accounts;
-    struct verification *verification; /* NULL: answered from a proof, or refused at once */
-    struct account *account;
-    enum status status;
-    login_done_fn *done;
-    void *arg;
-    struct task task;
 };
 
 struct account {
@@ -60,13 +29,16 @@ struct account {
     const struct settings *settings; /* held: upstream points into it */
     const struct upstream_settings *upstream;
     char *name; /* for logs */
-    char *key;  /* upstream NUL authzid NUL authcid: what the store knows it by */
+    char *key;  /* what the store knows it by: that of the login, with auth.share = secret more */
     size_t key_len;
-    struct slice authzid; /* in key */
+    struct slice login_key; /* in key: accounts__key() */
+    struct slice authzid;   /* in key */
     struct slice authcid;
     struct proof *proofs;
-    struct verification *verifications;
+    struct timer *recheck; /* when the next proof is due */
+    struct verification *verifications; /* the first one runs */
     struct account_user *users;
+    size_t arriving_n; /* logins that are let in and do not know it yet */
     struct slot *slots;
     size_t slots_n;
     struct slot *utility; /* one of slots: took the last ROUTE_ANY command; or NULL */
@@ -86,29 +58,41 @@ struct accounts {
     struct feed *stirred; /* those that the end of this turn looks at */
     size_t stirred_n;
     unsigned char proof_key[SECRET_KEY_BYTES];
+    struct guard *guard;
+    struct login_request *held; /* in order of coming */
+    size_t held_n;
+    struct task readmit;
+    struct offer *offers; /* what upstreams are known to offer before a login */
     struct turn_hook hook;
     bool is_ending;
 };
 
 /* --- accounts.c --- */
 struct evloop *account__loop(const struct account *account);
+/* upstream NUL authzid NUL authcid NUL, to be freed. */
+char *accounts__key(const struct upstream_settings *upstream, const struct link_login *login,
+                    size_t *len_out);
+/* The account for that login (and, with auth.share = secret, that secret's hash). */
 struct account *account__find(struct accounts *accounts, const struct upstream_settings *upstream,
-                              const struct link_login *login, bool create);
+                              const struct link_login *login,
+                              const unsigned char hash[SECRET_HASH_BYTES], bool create);
+struct link_env account__link_env(const struct account *account);
 void account__destroy(struct account *account);
 /* Nobody uses it: start the linger clock; somebody does: stop it. */
 void account__check_use(struct account *account);
 /* --- proofs.c --- */
-void proofs__hash(const struct account *account, struct slice password,
-                  unsigned char out[SECRET_HASH_BYTES]);
 struct proof *proofs__find(struct account *account, const unsigned char hash[SECRET_HASH_BYTES]);
-void proofs__add(struct account *account, struct secret **password);
-void proofs__drop(struct account *account, struct proof *proof);
 void proofs__clear(struct account *account);
 /* The newest that was not refused a moment ago, to log a link in with; NULL: none. */
 struct proof *proofs__for_link(struct account *account);
-/* A link was refused with it.  True: it counts, the proof is gone. */
-bool proofs__refused(struct account *account, struct proof *proof);
-void verification__destroy(struct verification *verification);
+/* A link has logged in with it. */
+void proofs__link_accepted(struct account *account, const unsigned char hash[SECRET_HASH_BYTES]);
+/* A link was refused with it.  True: that speaks of the secret, and another one may be tried. */
+bool proofs__link_refused(struct account *account, const unsigned char hash[SECRET_HASH_BYTES],
+                          const struct response *refusal);
+/* What a link needs of it: secret, mechanism.  Borrowed from the proof. */
+struct link_login proofs__login(const struct account *account, const struct proof *proof);
+const unsigned char *proofs__hash_of(const struct proof *proof);
 /* Does this refusal speak of the secret (design section 8)? */
 bool proofs__refusal_counts(const struct response *refusal);
 

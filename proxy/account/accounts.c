@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "feed_p.h"
+#include "logins_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -23,12 +24,26 @@ static void end_of_turn(void *arg)
     }
 }
 
+static void set_guard_limits(struct accounts *accounts)
+{
+    const struct guard_limits limits = {
+        .per_login = accounts->settings->auth_failures_per_login,
+        .per_address = accounts->settings->auth_failures_per_address,
+        .refusal_ms = accounts->settings->auth_retry_ms,
+    };
+    guard_set_limits(accounts->guard, &limits);
+}
+
 struct accounts *accounts_create(const struct accounts_env *env, const struct settings *settings)
 {
     struct accounts *accounts = alloc_zero(sizeof(*accounts));
     accounts->env = *env;
     accounts->settings = settings_hold(settings);
     secret_random(accounts->proof_key, sizeof(accounts->proof_key));
+    accounts->guard = guard_create();
+    set_guard_limits(accounts);
+    task_init(&accounts->readmit, logins__readmit_all, accounts);
+    offers__ask(accounts);
     evloop_add_hook(env->loop, &accounts->hook, end_of_turn, accounts);
     return accounts;
 }
@@ -37,6 +52,8 @@ void accounts_set_settings(struct accounts *accounts, const struct settings *set
 {
     settings_release(&accounts->settings);
     accounts->settings = settings_hold(settings);
+    set_guard_limits(accounts);
+    offers__ask(accounts);
 }
 
 void accounts_destroy(struct accounts **accounts)
@@ -47,6 +64,13 @@ void accounts_destroy(struct accounts **accounts)
     HASH_ITER(hh, all->by_key, account, next) {
         account__destroy(account);
     }
+    while (all->held != NULL) {
+        const struct login_answer answer = {.status = CANCELED};
+        logins__complete(all->held, &answer);
+    }
+    evloop_cancel(all->env.loop, &all->readmit);
+    offers__clear(all);
+    guard_destroy(&all->guard);
     evloop_remove_hook(all->env.loop, &all->hook);
     settings_release(&all->settings);
     secret_wipe(all->proof_key, sizeof(all->proof_key));
@@ -63,9 +87,9 @@ static void append(char *key, size_t *at, struct slice part)
     key[(*at)++] = '\0';
 }
 
-/* upstream NUL authzid NUL authcid NUL; a NUL in a login was refused by the session's parser. */
-static char *make_key(const struct upstream_settings *upstream, const struct link_login *login,
-                      size_t *len_out)
+/* A NUL in a login was refused by the session's parser. */
+char *accounts__key(const struct upstream_settings *upstream, const struct link_login *login,
+                    size_t *len_out)
 {
     struct slice host = slice_str(upstream->host);
     char port[16];
@@ -73,7 +97,7 @@ static char *make_key(const struct upstream_settings *upstream, const struct lin
     buf_init(&buf, sizeof(port));
     buf_add_u64(&buf, upstream->port);
     size_t len = host.len + buf.len + login->authzid.len + login->authcid.len + 4;
-    char *key = alloc_zero(len);
+    char *key = alloc_zero(len + SECRET_HASH_BYTES);
     size_t at = 0;
     append(key, &at, host);
     append(key, &at, buf_slice(&buf));
@@ -84,10 +108,15 @@ static char *make_key(const struct upstream_settings *upstream, const struct lin
     return key;
 }
 
+static bool is_used(const struct account *account)
+{
+    return account->users != NULL || account->verifications != NULL || account->arriving_n > 0;
+}
+
 static void linger_over(void *arg)
 {
     struct account *account = arg;
-    if (account->users == NULL && account->verifications == NULL) {
+    if (!is_used(account)) {
         LOG(LOG_INFO, "account", "msg=\"closed, unused\" account=%s", account->name);
         account__destroy(account);
     }
@@ -107,11 +136,20 @@ static char *make_name(const struct upstream_settings *upstream, struct slice au
     return name;
 }
 
+/* With auth.share = secret the hash of the secret is a part of the key, also of the store's: what
+ * was kept is then found again neither by another secret nor after a restart, whose hashes have
+ * another key. */
 struct account *account__find(struct accounts *accounts, const struct upstream_settings *upstream,
-                              const struct link_login *login, bool create)
+                              const struct link_login *login,
+                              const unsigned char hash[SECRET_HASH_BYTES], bool create)
 {
-    size_t key_len;
-    char *key = make_key(upstream, login, &key_len);
+    size_t login_len;
+    char *key = accounts__key(upstream, login, &login_len);
+    size_t key_len = login_len;
+    if (accounts->settings->auth_share_secret) {
+        memcpy(key + login_len, hash, SECRET_HASH_BYTES);
+        key_len += SECRET_HASH_BYTES;
+    }
     struct account *account = NULL;
     HASH_FIND(hh, accounts->by_key, key, key_len, account);
     if (account != NULL || !create) {
@@ -124,13 +162,27 @@ struct account *account__find(struct accounts *accounts, const struct upstream_s
     account->upstream = upstream;
     account->key = key;
     account->key_len = key_len;
-    account->authzid = slice_of(key + key_len - login->authcid.len - login->authzid.len - 2,
+    account->login_key = slice_of(key, login_len);
+    account->authzid = slice_of(key + login_len - login->authcid.len - login->authzid.len - 2,
                                 login->authzid.len);
-    account->authcid = slice_of(key + key_len - login->authcid.len - 1, login->authcid.len);
+    account->authcid = slice_of(key + login_len - login->authcid.len - 1, login->authcid.len);
     account->name = make_name(upstream, login->authcid);
     account->linger = timer_create_on(accounts->env.loop, linger_over, account);
+    account->recheck = timer_create_on(accounts->env.loop, proofs__recheck, account);
     HASH_ADD_KEYPTR(hh, accounts->by_key, account->key, account->key_len, account);
     return account;
+}
+
+struct link_env account__link_env(const struct account *account)
+{
+    const struct accounts_env *env = &account->accounts->env;
+    return (struct link_env){
+        .loop = env->loop,
+        .resolver = env->resolver,
+        .tls = env->tls_for(env->tls_arg, account->upstream),
+        .upstream = account->upstream,
+        .stats = env->stats,
+    };
 }
 
 void account__destroy(struct account *account)
@@ -146,11 +198,12 @@ void account__destroy(struct account *account)
         slot__close(account->slots, true);
     }
     while (account->verifications != NULL) {
-        verification__destroy(account->verifications);
+        verify__destroy(account->verifications);
     }
     proofs__clear(account);
     HASH_DEL(account->accounts->by_key, account);
     timer_destroy(&account->linger);
+    timer_destroy(&account->recheck);
     settings_release(&account->settings);
     alloc_free(account->key);
     alloc_free(account->name);
@@ -162,7 +215,7 @@ void account__check_use(struct account *account)
     if (account->is_ending) {
         return;
     }
-    if (account->users == NULL && account->verifications == NULL) {
+    if (!is_used(account)) {
         /* Nothing hangs on an account that nobody has proven: a login that was refused. */
         timer_set_ms(account->linger, account->proofs != NULL
                                           ? account->upstream->account_linger_ms
@@ -185,10 +238,12 @@ void accounts_store_drained(struct accounts *accounts)
     }
 }
 
-void account_attach(struct account *account, struct account_user *user)
+void account_attach(struct account *account, struct proof *proof, struct account_user *user)
 {
     user->account = account;
+    user->proof = proof;
     DL_APPEND(account->users, user);
+    proofs__hold(account, proof);
     account__check_use(account);
 }
 
@@ -199,7 +254,9 @@ void account_detach(struct account_user *user)
         return;
     }
     DL_DELETE(account->users, user);
+    proofs__let_go(account, user->proof);
     user->account = NULL;
+    user->proof = NULL;
     account__check_use(account);
 }
 

@@ -1,24 +1,37 @@
-/* Who may come in.  A login is proven by the upstream accepting it; for auth.ttl afterwards the same
- * secret is compared here, by a keyed hash.  Several sessions logging in at once with one secret
- * share one verification.  The connection that proved a secret becomes the account's first link.
+/* Secrets that were accepted.  For auth.ttl afterwards the same secret is compared here, by a keyed
+ * hash.  While sessions hang on it, each is verified again with itself at least every auth.reverify;
+ * links use any of them.
  *
- *   account_login ── proof young enough ──────────────────────────────> done(OK)
- *                └── verification: link ── ready ── proof, adopt link ─> done(OK)
- *                                      └── closed(AUTH, refusal) ──────> done(AUTH, text) */
+ *   proven ── auth.reverify, a link's login, a session's login ──> proven again
+ *      └── refused, in words that speak of the secret ──> suspect: no login is answered from it, its
+ *          sessions go on; tried again after auth.retry ──> proven again
+ *                                                       └─> refused again: it goes, BYE to its own
+ * One frightening NO must not throw an office out. */
 #include <string.h>
 #include <utlist.h>
 
 #include "links_p.h"
+#include "logins_p.h"
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "base/check.h"
 #include "base/log.h"
-#include "imap/emit.h"
 
-void proofs__hash(const struct account *account, struct slice password,
-                  unsigned char out[SECRET_HASH_BYTES])
+static uint64_t now_ms(const struct account *account)
 {
-    const struct slice fields[] = {slice_of(account->key, account->key_len), password};
-    secret_hash(account->accounts->proof_key, fields, 2, out);
+    return evloop_now_ms(account__loop(account));
+}
+
+/* The present ones, not those that the account was made with. */
+static const struct settings *settings_of(const struct account *account)
+{
+    return account->accounts->settings;
+}
+
+void proofs__hash(const struct accounts *accounts, struct slice login_key, enum sasl_mech mech,
+                  struct slice secret, unsigned char out[SECRET_HASH_BYTES])
+{
+    const struct slice fields[] = {login_key, slice_str(sasl_name(mech)), secret};
+    secret_hash(accounts->proof_key, fields, 3, out);
 }
 
 struct proof *proofs__find(struct account *account, const unsigned char hash[SECRET_HASH_BYTES])
@@ -32,10 +45,33 @@ struct proof *proofs__find(struct account *account, const unsigned char hash[SEC
     return NULL;
 }
 
-void proofs__drop(struct account *account, struct proof *proof)
+const unsigned char *proofs__hash_of(const struct proof *proof)
+{
+    return proof->hash;
+}
+
+struct link_login proofs__login(const struct account *account, const struct proof *proof)
+{
+    return (struct link_login){.authzid = account->authzid,
+                               .authcid = account->authcid,
+                               .password = secret_bytes(proof->secret),
+                               .mech = proof->mech};
+}
+
+bool proofs__is_young(const struct account *account, const struct proof *proof)
+{
+    uint64_t age = now_ms(account) - proof->proven_ms;
+    return proof->refused_ms == 0 && age < (uint64_t)settings_of(account)->auth_ttl_s * 1000;
+}
+
+/* --- coming and going --------------------------------------------------------------------------- */
+
+static void schedule(struct account *account);
+
+static void drop(struct account *account, struct proof *proof)
 {
     DL_DELETE(account->proofs, proof);
-    secret_destroy(&proof->password);
+    secret_destroy(&proof->secret);
     secret_wipe(proof, sizeof(*proof));
     alloc_free(proof);
 }
@@ -43,60 +79,52 @@ void proofs__drop(struct account *account, struct proof *proof)
 void proofs__clear(struct account *account)
 {
     while (account->proofs != NULL) {
-        proofs__drop(account, account->proofs);
+        drop(account, account->proofs);
     }
 }
 
-void proofs__add(struct account *account, struct secret **password)
+/* More than anybody needs: those that nobody hangs on go, the oldest first. */
+static void drop_surplus(struct account *account)
 {
-    unsigned char hash[SECRET_HASH_BYTES];
-    proofs__hash(account, secret_bytes(*password), hash);
-    struct proof *proof = proofs__find(account, hash);
-    if (proof != NULL) {
-        secret_destroy(password);
-        DL_DELETE(account->proofs, proof);
-    } else {
-        proof = alloc_zero(sizeof(*proof));
-        memcpy(proof->hash, hash, sizeof(hash));
-        proof->password = *password;
-        *password = NULL;
-    }
-    proof->proven_ms = evloop_now_ms(account__loop(account));
-    proof->refused_ms = 0;
-    DL_PREPEND(account->proofs, proof);
-    int n;
-    struct proof *each;
-    DL_COUNT(account->proofs, each, n);
-    if (n > ACCOUNT_PROOFS_MAX) {
-        proofs__drop(account, account->proofs->prev); /* utlist: the head's prev is the oldest */
-    }
-}
-
-struct proof *proofs__for_link(struct account *account)
-{
-    uint64_t now = evloop_now_ms(account__loop(account));
-    struct proof *proof;
-    DL_FOREACH(account->proofs, proof) {
-        if (proof->refused_ms == 0 || now - proof->refused_ms >= ACCOUNT_REFUSAL_MS) {
-            return proof;
+    size_t n = 0;
+    struct proof *proof, *next;
+    DL_FOREACH_SAFE(account->proofs, proof, next) {
+        n += proof->users_n == 0;
+        if (n > LOGINS_PROOFS_MAX && proof->users_n == 0) {
+            drop(account, proof);
         }
     }
-    return NULL;
 }
 
-bool proofs__refused(struct account *account, struct proof *proof)
+static void prove(struct account *account, struct proof *proof)
 {
-    uint64_t now = evloop_now_ms(account__loop(account));
-    if (proof->refused_ms == 0) {
-        proof->refused_ms = now;
-        return false;
-    }
-    if (now - proof->refused_ms < ACCOUNT_REFUSAL_MS) {
-        return false;
-    }
-    proofs__drop(account, proof);
-    return true;
+    proof->proven_ms = now_ms(account);
+    proof->refused_ms = 0;
+    proof->again_ms = 0;
+    guard_forget_refusal(account->accounts->guard, proof->hash);
+    schedule(account);
 }
+
+struct proof *proofs__accepted(struct account *account, const struct verification *verification,
+                               struct secret **secret)
+{
+    struct proof *proof = proofs__find(account, verification->hash);
+    if (proof == NULL) {
+        proof = alloc_zero(sizeof(*proof));
+        memcpy(proof->hash, verification->hash, sizeof(proof->hash));
+        proof->secret = *secret;
+        proof->mech = verification->mech;
+        *secret = NULL;
+        DL_PREPEND(account->proofs, proof);
+        drop_surplus(account);
+    } else {
+        secret_destroy(secret);
+    }
+    prove(account, proof);
+    return proof;
+}
+
+/* --- refusals ----------------------------------------------------------------------------------- */
 
 bool proofs__refusal_counts(const struct response *refusal)
 {
@@ -104,194 +132,149 @@ bool proofs__refusal_counts(const struct response *refusal)
            (refusal->code == CODE_NONE || refusal->code == CODE_AUTHENTICATIONFAILED);
 }
 
-/* --- verification ---------------------------------------------------------------------------- */
-
-static void complete(struct login_request *request, enum status st, struct slice text)
+/* Tokens expire as a matter of course, and a BYE costs their sessions no more than a new login: the
+ * second try comes sooner. */
+static uint64_t retry_ms(const struct account *account, const struct proof *proof)
 {
-    struct account *account = request->account;
-    login_done_fn *done = request->done;
-    void *arg = request->arg;
-    struct stats *stats = request->accounts->env.stats;
-    stats_add(stats, st == OK ? STAT_logins_ok : STAT_logins_refused, 1);
-    evloop_cancel(request->accounts->env.loop, &request->task);
-    alloc_free(request);
-    done(arg, st, st == OK ? account : NULL, text);
+    uint64_t retry = settings_of(account)->auth_retry_ms;
+    return sasl_is_token(proof->mech) ? retry / LOGINS_TOKEN_HURRY : retry;
 }
 
-static void complete_all(struct verification *verification, enum status st, struct slice text)
+static void revoke(struct account *account, struct proof *proof)
 {
-    while (verification->requests != NULL) {
-        struct login_request *request = verification->requests;
-        DL_DELETE(verification->requests, request);
-        complete(request, st, text);
+    const char *text = sasl_is_token(proof->mech)
+                           ? "[UNAVAILABLE] The token has expired, log in again"
+                           : "[UNAVAILABLE] The mail server no longer accepts this login";
+    struct account_user *user = account->users;
+    LOG(LOG_WARN, "auth", "msg=\"a proven secret is refused for good\" account=%s sessions=%zu",
+        account->name, proof->users_n);
+    stats_add(account->accounts->env.stats, STAT_secrets_revoked, 1);
+    while (user != NULL) {
+        if (user->proof != proof) {
+            user = user->next;
+            continue;
+        }
+        user->revoked(user, text);
+        CHECK(user->account == NULL);
+        user = account->users; /* others may have left with it */
+    }
+    drop(account, proof);
+}
+
+void proofs__refused(struct account *account, struct proof *proof)
+{
+    uint64_t now = now_ms(account);
+    if (proof->refused_ms == 0) {
+        LOG(LOG_WARN, "auth", "msg=\"a proven secret is refused\" account=%s sessions=%zu",
+            account->name, proof->users_n);
+        proof->refused_ms = now;
+    } else if (now - proof->refused_ms >= retry_ms(account, proof)) {
+        revoke(account, proof);
+    }
+    schedule(account);
+}
+
+void proofs__postpone(struct account *account, struct proof *proof)
+{
+    proof->again_ms = now_ms(account) + settings_of(account)->auth_retry_ms;
+    schedule(account);
+}
+
+/* --- verifying again ---------------------------------------------------------------------------- */
+
+/* UINT64_MAX: never. */
+static uint64_t due_ms(const struct account *account, const struct proof *proof)
+{
+    uint64_t reverify = settings_of(account)->auth_reverify_ms;
+    uint64_t due = UINT64_MAX;
+    if (proof->refused_ms != 0) {
+        due = proof->refused_ms + retry_ms(account, proof);
+    } else if (proof->users_n > 0 && reverify > 0) {
+        due = proof->proven_ms + reverify;
+    }
+    return due < proof->again_ms ? proof->again_ms : due;
+}
+
+static void schedule(struct account *account)
+{
+    uint64_t now = now_ms(account), next = UINT64_MAX;
+    struct proof *proof;
+    DL_FOREACH(account->proofs, proof) {
+        uint64_t due = due_ms(account, proof);
+        bool is_asked = due <= now && verify__find(account, proof->hash) != NULL;
+        next = due < next && !is_asked ? due : next;
+    }
+    if (account->is_ending || next == UINT64_MAX) {
+        timer_stop(account->recheck);
+    } else {
+        timer_set_ms(account->recheck, next > now ? next - now : 0);
     }
 }
 
-void verification__destroy(struct verification *verification)
+void proofs__recheck(void *arg)
 {
-    struct account *account = verification->account;
-    DL_DELETE(account->verifications, verification);
-    if (verification->link != NULL) {
-        link_close(&verification->link, false);
-    }
-    complete_all(verification, CANCELED, SLICE(""));
-    secret_destroy(&verification->password);
-    alloc_free(verification);
-}
-
-static void verified(void *owner, struct link *link)
-{
-    struct verification *verification = owner;
-    struct account *account = verification->account;
-    verification->link = NULL;
-    proofs__add(account, &verification->password);
-    account->caps = *link_capabilities(link);
-    account->profile = link_profile(link);
-    (void)slot__adopt(account, &link);
-    DL_DELETE(account->verifications, verification);
-    complete_all(verification, OK, SLICE(""));
-    alloc_free(verification);
-    account__check_use(account);
-    request__dispatch_all(account);
-}
-
-static void refused(void *owner, struct link *link, enum status why,
-                    const struct response *refusal, const struct fail *fail)
-{
-    (void)link;
-    struct verification *verification = owner;
-    struct account *account = verification->account;
-    struct buf text;
-    buf_init(&text, 2048);
-    if (why == AUTH && refusal != NULL) {
-        emit_relayed(&text, refusal);
-    }
-    LOG(LOG_INFO, "auth", "msg=\"login not accepted\" account=%s status=%s detail=%s",
-        account->name, status_name(why),
-        LOG_Q(fail != NULL && fail->status != OK ? slice_str(fail->text) : buf_slice(&text)));
-    verification->link = NULL;
-    DL_DELETE(account->verifications, verification);
-    complete_all(verification, why, buf_slice(&text));
-    buf_fini(&text);
-    secret_destroy(&verification->password);
-    alloc_free(verification);
-    account__check_use(account);
-}
-
-static void ignore_untagged(void *owner, struct link *link, const struct response *response)
-{
-    (void)owner;
-    (void)link;
-    (void)response;
-}
-
-static const struct link_ops verification_ops = {
-    .ready = verified, .untagged = ignore_untagged, .closed = refused};
-
-static struct verification *start_verification(struct account *account,
-                                               const unsigned char hash[SECRET_HASH_BYTES],
-                                               struct slice password)
-{
-    struct verification *verification = alloc_zero(sizeof(*verification));
-    struct accounts *accounts = account->accounts;
-    verification->account = account;
-    verification->password = secret_create(password);
-    memcpy(verification->hash, hash, SECRET_HASH_BYTES);
-    const struct link_env env = {
-        .loop = accounts->env.loop,
-        .resolver = accounts->env.resolver,
-        .tls = accounts->env.tls_for(accounts->env.tls_arg, account->upstream),
-        .upstream = account->upstream,
-        .stats = accounts->env.stats,
-    };
-    const struct link_login login = {
-        .authzid = account->authzid,
-        .authcid = account->authcid,
-        .password = secret_bytes(verification->password),
-    };
-    verification->link = link_create(&env, &login, &verification_ops, verification);
-    DL_APPEND(account->verifications, verification);
-    return verification;
-}
-
-static struct verification *find_verification(struct account *account,
-                                              const unsigned char hash[SECRET_HASH_BYTES])
-{
-    struct verification *verification;
-    DL_FOREACH(account->verifications, verification) {
-        if (secret_hash_eq(verification->hash, hash)) {
-            return verification;
+    struct account *account = arg;
+    uint64_t now = now_ms(account);
+    struct proof *proof;
+    DL_FOREACH(account->proofs, proof) {
+        if (due_ms(account, proof) > now || verify__find(account, proof->hash) != NULL) {
+            continue;
+        }
+        if (verify__add(account, proof->mech, secret_bytes(proof->secret), proof->hash) == NULL) {
+            proof->again_ms = now + settings_of(account)->auth_retry_ms; /* a crowd at the door */
         }
     }
-    return NULL;
-}
-
-static void complete_local(void *arg)
-{
-    struct login_request *request = arg;
-    struct account *account = request->account;
-    complete(request, request->status, SLICE(""));
-    if (account != NULL) {
-        account__check_use(account);
-    }
-}
-
-static bool is_young(const struct account *account, const struct proof *proof)
-{
-    uint64_t age = evloop_now_ms(account__loop(account)) - proof->proven_ms;
-    return age < (uint64_t)account->settings->auth_ttl_s * 1000;
-}
-
-static void verify(struct login_request *request, const struct link_login *login)
-{
-    struct account *account = request->account;
-    unsigned char hash[SECRET_HASH_BYTES];
-    proofs__hash(account, login->password, hash);
-    struct proof *proof = proofs__find(account, hash);
-    if (proof != NULL && is_young(account, proof)) {
-        timer_stop(account->linger); /* the session attaches in its completion */
-        evloop_defer(account__loop(account), &request->task, EVLOOP_SOON);
-        return;
-    }
-    struct verification *verification = find_verification(account, hash);
-    if (verification == NULL) {
-        verification = start_verification(account, hash, login->password);
-    }
-    request->verification = verification;
-    DL_APPEND(verification->requests, request);
     account__check_use(account);
+    schedule(account);
 }
 
-struct login_request *account_login(struct accounts *accounts, const struct link_login *login,
-                                    login_done_fn *done, void *arg)
+/* --- who uses it -------------------------------------------------------------------------------- */
+
+void proofs__hold(struct account *account, struct proof *proof)
 {
-    struct login_request *request = alloc_zero(sizeof(*request));
-    request->accounts = accounts;
-    request->done = done;
-    request->arg = arg;
-    task_init(&request->task, complete_local, request);
-    const struct upstream_settings *upstream =
-        settings_upstream_for(accounts->settings, login->authcid.data, login->authcid.len);
-    if (upstream == NULL || accounts->is_ending) {
-        request->status = NOT_FOUND;
-        evloop_defer(accounts->env.loop, &request->task, EVLOOP_SOON);
-        return request;
-    }
-    request->account = account__find(accounts, upstream, login, true);
-    verify(request, login);
-    return request;
+    proof->users_n++;
+    schedule(account);
 }
 
-void account_login_cancel(struct login_request **request)
+void proofs__let_go(struct account *account, struct proof *proof)
 {
-    struct login_request *gone = *request;
-    *request = NULL;
-    if (gone->verification != NULL) {
-        DL_DELETE(gone->verification->requests, gone);
+    CHECK(proof->users_n > 0);
+    proof->users_n--;
+    schedule(account);
+}
+
+/* One that was refused only when there is no other, and not at once. */
+struct proof *proofs__for_link(struct account *account)
+{
+    uint64_t now = now_ms(account);
+    struct proof *proof, *suspect = NULL;
+    DL_FOREACH(account->proofs, proof) {
+        if (proof->refused_ms == 0) {
+            return proof;
+        }
+        if (suspect == NULL && now - proof->refused_ms >= retry_ms(account, proof)) {
+            suspect = proof;
+        }
     }
-    if (gone->account != NULL) {
-        account__check_use(gone->account);
+    return suspect;
+}
+
+void proofs__link_accepted(struct account *account, const unsigned char hash[SECRET_HASH_BYTES])
+{
+    struct proof *proof = proofs__find(account, hash);
+    if (proof != NULL) {
+        prove(account, proof);
     }
-    evloop_cancel(gone->accounts->env.loop, &gone->task);
-    alloc_free(gone);
+}
+
+bool proofs__link_refused(struct account *account, const unsigned char hash[SECRET_HASH_BYTES],
+                          const struct response *refusal)
+{
+    struct proof *proof = proofs__find(account, hash);
+    if (!proofs__refusal_counts(refusal) || proof == NULL) {
+        return false;
+    }
+    proofs__refused(account, proof);
+    account__check_use(account);
+    return true;
 }

@@ -34,10 +34,7 @@ static void on_ready(void *owner, struct link *link)
     forget_login(slot);
     account->caps = *link_capabilities(link);
     account->profile = link_profile(link);
-    struct proof *proof = proofs__find(account, slot->hash);
-    if (proof != NULL) {
-        proof->refused_ms = 0;
-    }
+    proofs__link_accepted(account, slot->hash);
     if (slot->role == SLOT_FEED) {
         feed__slot_ready(slot->feed);
     } else {
@@ -78,25 +75,6 @@ static void on_untagged(void *owner, struct link *link, const struct response *r
     }
 }
 
-/* True: the refusal speaks of the secret; another one may be tried. */
-static bool login_refused(struct slot *slot, const struct response *refusal)
-{
-    struct account *account = slot->account;
-    struct proof *proof = proofs__find(account, slot->hash);
-    if (!proofs__refusal_counts(refusal) || proof == NULL) {
-        return false;
-    }
-    LOG(LOG_WARN, "account", "msg=\"a proven login is refused now\" account=%s", account->name);
-    if (!proofs__refused(account, proof) || account->proofs != NULL) {
-        return true;
-    }
-    struct account_user *user, *next;
-    DL_FOREACH_SAFE(account->users, user, next) {
-        user->revoked(user, "[UNAVAILABLE] The mail server no longer accepts this login");
-    }
-    return true;
-}
-
 static void on_closed(void *owner, struct link *link, enum status why,
                       const struct response *refusal, const struct fail *fail)
 {
@@ -110,7 +88,7 @@ static void on_closed(void *owner, struct link *link, enum status why,
         link_peer(link), status_name(why),
         LOG_Q(fail != NULL && fail->status != OK ? slice_str(fail->text) : SLICE("")));
     slot->link = NULL;
-    bool tries_another = why == AUTH && login_refused(slot, refusal) &&
+    bool tries_another = why == AUTH && proofs__link_refused(account, slot->hash, refusal) &&
                          proofs__for_link(account) != NULL;
     unlink_slot(slot);
     if (feed != NULL) {
@@ -158,25 +136,17 @@ static struct slot *new_slot(struct account *account, enum slot_role role)
 
 struct slot *slot__open(struct account *account, enum slot_role role, struct feed *feed)
 {
-    struct accounts *accounts = account->accounts;
     struct proof *proof = proofs__for_link(account);
     if (proof == NULL || account->is_ending) {
         return NULL;
     }
     struct slot *slot = new_slot(account, role);
     slot->feed = feed;
-    slot->password = secret_create(secret_bytes(proof->password));
-    memcpy(slot->hash, proof->hash, sizeof(slot->hash));
-    const struct link_env env = {
-        .loop = accounts->env.loop,
-        .resolver = accounts->env.resolver,
-        .tls = accounts->env.tls_for(accounts->env.tls_arg, account->upstream),
-        .upstream = account->upstream,
-        .stats = accounts->env.stats,
-    };
-    const struct link_login login = {.authzid = account->authzid,
-                                     .authcid = account->authcid,
-                                     .password = secret_bytes(slot->password)};
+    struct link_login login = proofs__login(account, proof);
+    slot->password = secret_create(login.password); /* the proof may go while the link logs in */
+    login.password = secret_bytes(slot->password);
+    memcpy(slot->hash, proofs__hash_of(proof), sizeof(slot->hash));
+    const struct link_env env = account__link_env(account);
     slot->link = link_create(&env, &login, &slot_ops, slot);
     return slot;
 }

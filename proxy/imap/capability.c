@@ -84,15 +84,34 @@ static void add_word(struct buf *out, size_t start, const char *word)
     buf_add_str(out, word);
 }
 
+static bool listener_has(const struct capability_listener *listener, enum capability cap)
+{
+    bool can_login = listener->can_login;
+    switch ((int)cap) {
+    case CAP_STARTTLS:
+        return listener->can_starttls;
+    case CAP_LOGINDISABLED: /* RFC 3501 7.2.1: that the command LOGIN does not work */
+        return !can_login || listener->is_token_only;
+    case CAP_AUTH_PLAIN:
+        return can_login && !listener->is_token_only;
+    case CAP_AUTH_LOGIN:
+        return can_login && !listener->is_token_only && listener->has_login_mechanism;
+    case CAP_AUTH_XOAUTH2:
+        return can_login && listener->has_xoauth2;
+    case CAP_AUTH_OAUTHBEARER:
+        return can_login && listener->has_oauthbearer;
+    default:
+        return false;
+    }
+}
+
 void capability_offer_before_login(const struct capability_listener *listener, struct buf *out)
 {
     size_t start = out->len;
     for (size_t i = 0; i < CAP_N; i++) {
         bool is_on = table[i].offer == CAPABILITY_ALWAYS;
         if (table[i].offer == CAPABILITY_LISTENER) {
-            is_on = i == CAP_STARTTLS        ? listener->can_starttls
-                    : i == CAP_LOGINDISABLED ? !listener->can_login
-                                             : listener->can_login;
+            is_on = listener_has(listener, (enum capability)i);
         }
         if (is_on) {
             add_word(out, start, table[i].name);

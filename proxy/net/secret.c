@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-enum { SECRET_HEAP_BYTES = 1024 * 1024, SECRET_HEAP_MIN = 64 };
+enum { SECRET_HEAP_BYTES = 4 * 1024 * 1024, SECRET_HEAP_MIN = 64 };
 
 struct secret {
     char *data;
@@ -28,6 +28,9 @@ struct secret *secret_create(struct slice bytes)
     struct secret *secret = alloc_zero(sizeof(*secret));
     secret->len = bytes.len;
     secret->data = OPENSSL_secure_malloc(bytes.len + 1);
+    if (secret->data == NULL) { /* that heap is full; how many secrets there are is not ours to say */
+        secret->data = OPENSSL_malloc(bytes.len + 1);
+    }
     CHECK(secret->data != NULL);
     if (bytes.len > 0) {
         memcpy(secret->data, bytes.data, bytes.len);
@@ -77,28 +80,6 @@ void secret_hash(const unsigned char key[SECRET_KEY_BYTES], const struct slice *
     CHECK(EVP_MAC_final(ctx, out, &len, SECRET_HASH_BYTES) == 1 && len == SECRET_HASH_BYTES);
     EVP_MAC_CTX_free(ctx);
     EVP_MAC_free(mac);
-}
-
-bool secret_base64_decode(struct slice text, struct buf *out)
-{
-    size_t padding = 0;
-    if (text.len % 4 != 0) {
-        return false;
-    }
-    while (padding < 2 && padding < text.len && text.data[text.len - 1 - padding] == '=') {
-        padding++;
-    }
-    char *room = buf_room(out, text.len / 4 * 3 + 1);
-    if (room == NULL) {
-        return false;
-    }
-    int n = EVP_DecodeBlock((unsigned char *)room, (const unsigned char *)text.data,
-                            (int)text.len);
-    if (n < 0 || (size_t)n < padding || (text.len > 0 && n == 0)) {
-        return false;
-    }
-    buf_grew(out, (size_t)n - padding);
-    return true;
 }
 
 bool secret_hash_eq(const unsigned char a[SECRET_HASH_BYTES],

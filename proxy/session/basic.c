@@ -14,11 +14,7 @@ static enum step run_capability(struct session *session, struct job *job)
     if (session->account != NULL) {
         capability_offer(account_capabilities(session->account), out);
     } else {
-        const struct capability_listener listener = {
-            .can_starttls = session->has_starttls && !session_is_tls(session),
-            .can_login = session_is_tls(session) || session->allow_cleartext,
-        };
-        capability_offer_before_login(&listener, out);
+        auth_offer_before_login(session, out);
     }
     buf_add_str(out, "\r\n");
     session_write(session, buf_slice(out));

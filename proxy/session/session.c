@@ -77,10 +77,11 @@ bool session_is_tls(const struct session *session)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void free_job(struct job *job)
+static void free_job(struct session *session, struct job *job)
 {
     const struct command_info *info = job->parsed.info;
-    if (info != NULL && (info->id == CMD_LOGIN || info->id == CMD_AUTHENTICATE)) {
+    bool is_login = info != NULL && (info->id == CMD_LOGIN || info->id == CMD_AUTHENTICATE);
+    if (is_login || session->account == NULL) { /* or what was meant to be one */
         arena_wipe(&job->arena);
     }
     alloc_free(job->work);
@@ -93,7 +94,7 @@ static void leave_queue(struct session *session, struct job *job)
     DL_DELETE(session->jobs, job);
     session->jobs_n--;
     session->jobs_bytes -= job->queued_bytes;
-    free_job(job);
+    free_job(session, job);
 }
 
 static void cancel_jobs(struct session *session)
@@ -462,15 +463,11 @@ static void on_revoked(struct account_user *user, const char *text)
 
 static void greet(struct session *session)
 {
-    const struct capability_listener listener = {
-        .can_starttls = session->has_starttls && !session_is_tls(session),
-        .can_login = session_is_tls(session) || session->allow_cleartext,
-    };
     struct buf *out = &session->scratch;
     session__goto(session, SESSION_NOT_AUTHENTICATED, "greeted");
     buf_reset(out);
     buf_add_str(out, "* OK [CAPABILITY ");
-    capability_offer_before_login(&listener, out);
+    auth_offer_before_login(session, out);
     buf_add_str(out, "] imapcached ready.\r\n");
     session_write(session, buf_slice(out));
     timeout_start(session->env->loop, &session->timeout,
@@ -582,6 +579,7 @@ struct session *session_create(const struct session_env *env, int fd, const stru
     timeout_init(&session->still_here, on_still_here, session);
     timeout_start(env->loop, &session->timeout, limits->login_timeout_ms);
     session->conn = conn_accept(env->loop, fd, &opts, on_conn, session);
+    conn_set_secret(session->conn, true); /* until the login */
     stats_add(env->stats, STAT_sessions_opened, 1);
     return session;
 }

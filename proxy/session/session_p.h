@@ -173,6 +173,10 @@ void update_write_flag_lists(struct session *session, struct buf *out);
 void update_write_flags(struct session *session, const struct view_message *message, bool with_uid,
                         struct buf *out);
 
+/* --- auth.c --- */
+/* The capability list before login. */
+void auth_offer_before_login(struct session *session, struct buf *out);
+
 /* --- set.c --- */
 /* A set of the client's (numbers, or UIDs with is_uid) as UIDs of the view, into initialised @out.
  * PROTOCOL: a number beyond the view.  Vanished messages are included. */

@@ -70,7 +70,8 @@ def test_many_logins_at_once_are_one_verification(proxy, user, tap, connect):
     assert tap.total == 1
 
 
-def test_wrong_password_never_sees_what_is_cached(proxy, dovecot, user, tap, connect):
+def test_wrong_password_never_sees_what_is_cached(make_proxy, dovecot, user, tap, connect):
+    proxy = make_proxy(tap.port, kind=tools.Configured, sections='auth { failures_per_login = 0 }')
     dovecot.fill(user, 'INBOX', tools.mails(3))
     owner = connect(proxy.port, user)
     owner.select()

@@ -19,6 +19,7 @@
 #include "net/conn.h"
 #include "net/evloop.h"
 #include "net/listener.h"
+#include "net/netaddr.h"
 #include "net/resolver.h"
 #include "net/timer.h"
 #include "store/store.h"
@@ -290,7 +291,7 @@ static inline void office_open(struct office *office)
     settings_default_limits(&office->settings.limits);
     office->settings.upstreams = &office->upstream;
     office->settings.upstreams_n = 1;
-    office->settings.auth_ttl_s = 600;
+    settings_default_auth(&office->settings);
     office->settings.cache_dir = office->dir;
     atomic_init(&office->settings.holders, 1);
     office->patience = timer_create_on(office->loop, office_on_patience, office);

@@ -16,6 +16,7 @@ struct guest {
     struct refresh_request *refresh;
     struct request *request;
     struct account *account;
+    const char *from; /* the address it logs in from; NULL: the same for all */
     struct view *view;
     char text[256];
     enum status login_st, open_st, refresh_st, request_st;
@@ -24,16 +25,16 @@ struct guest {
 
 static struct guest guest[3];
 
-static inline void on_login(void *arg, enum status st, struct account *account, struct slice text)
+static inline void on_login(void *arg, const struct login_answer *answer)
 {
     struct guest *g = arg;
-    (void)text;
     g->login = NULL;
-    g->login_st = st;
+    g->login_st = answer->status;
     g->logins_n++;
-    if (st == OK) {
-        g->account = account;
-        account_attach(account, &g->account_user);
+    snprintf(g->text, sizeof(g->text), SLICE_FMT, SLICE_ARG(answer->text));
+    if (answer->status == OK) {
+        g->account = answer->account;
+        account_attach(answer->account, answer->proof, &g->account_user);
     }
 }
 
@@ -119,7 +120,9 @@ static inline void login_with(struct office *office, struct guest *g, const char
     g->feed_user.changed = on_changed;
     g->feed_user.gone = on_gone;
     g->feed_user.holds_dead = on_holds_dead;
-    g->login = account_login(office->accounts, &login, on_login, g);
+    struct netaddr from;
+    assert_true(netaddr_parse(g->from != NULL ? g->from : "192.0.2.1:1000", &from));
+    g->login = account_login(office->accounts, &login, &from, on_login, g);
 }
 
 static inline void ask(struct guest *g, enum route route, struct feed *feed, const char *text)

@@ -73,7 +73,7 @@ static void an_address_fails_so_often_with_logins_it_never_had(void **state)
     struct guard *guard = make();
     assert_int_equal(comes_in(guard, "bo", "10.0.0.1", 0), 0);
     for (int i = 0; i < 4; i++) {
-        char login[8];
+        char login[32];
         (void)snprintf(login, sizeof(login), "x%d", i);
         assert_int_equal(fails(guard, login, "10.0.0.1", 0), 0);
     }
@@ -109,7 +109,7 @@ static void known_addresses_outlive_a_flood_of_names(void **state)
     struct guard *guard = make();
     assert_int_equal(comes_in(guard, "anna", "10.0.0.1", 0), 0);
     for (int i = 0; i < 3 * GUARD_LOGINS_MAX; i++) {
-        char login[16], host[16];
+        char login[32], host[64];
         (void)snprintf(login, sizeof(login), "x%d", i);
         (void)snprintf(host, sizeof(host), "192.0.%d.%d", i / 250, i % 250);
         (void)fails(guard, login, host, 0);
@@ -125,7 +125,7 @@ static void the_address_not_used_for_longest_is_forgotten(void **state)
 {
     (void)state;
     struct guard *guard = make();
-    char host[16];
+    char host[64];
     for (int i = 0; i <= GUARD_KNOWN_MAX; i++) {
         (void)snprintf(host, sizeof(host), "10.0.0.%d", i);
         assert_int_equal(comes_in(guard, "anna", host, (uint64_t)i), 0);

@@ -25,7 +25,7 @@ static void open_two(struct office *office)
     guest[1].feed_user = (struct feed_user){
         .changed = on_changed, .gone = on_gone, .holds_dead = on_holds_dead};
     guest[1].account = guest[0].account;
-    account_attach(guest[1].account, &guest[1].account_user);
+    account_attach(guest[1].account, guest[0].account_user.proof, &guest[1].account_user);
     office_rule_add(office, "SELECT \"One\"", BOX("7", "4"), 0);
     office_rule_add(office, "SELECT \"Two\"", BOX("9", "4"), 0);
     guest[0].open = feed_open(guest[0].account, SLICE("One"), on_open, &guest[0]);

@@ -64,7 +64,7 @@ static void gmail_and_others(void **state)
 
 static const char *greeting(bool can_starttls, bool can_login)
 {
-    struct capability_listener listener = {can_starttls, can_login};
+    struct capability_listener listener = {.can_starttls = can_starttls, .can_login = can_login};
     struct buf out;
     buf_init(&out, 0);
     capability_offer_before_login(&listener, &out);
