@@ -16,6 +16,7 @@ struct slot {
     enum slot_role role;
     bool is_ready;
     struct feed *feed;      /* FEED: whose; BULK: whose mailbox is EXAMINEd, or NULL */
+    bool has_examined;      /* BULK: some mailbox, also one that is of no interest any more */
     uint32_t known_uidnext; /* BULK: UIDs below are known to the link (design 5.8) */
     uint32_t epoch;         /* BULK: of the newest EXAMINE */
     uint32_t bad_epoch;     /* BULK: answers sent under this one are worthless */

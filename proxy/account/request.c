@@ -74,6 +74,8 @@ static void wait_for_feed(struct request *request)
     wait_for_link(request);
 }
 
+static const struct upcmd_ops no_ops;
+
 /* --- on the link ------------------------------------------------------------------------------ */
 
 static bool is_worthless(const struct request *request)
@@ -134,6 +136,21 @@ static void on_literal_end(void *arg)
     }
 }
 
+/* Courier refuses an APPEND to the mailbox that its connection has EXAMINEd.  A link for bulk selects
+ * by EXAMINE only, and CLOSE of such a mailbox expunges nothing (RFC 3501 6.4.2). */
+static void deselect(struct slot *slot)
+{
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "CLOSE");
+    slot->feed = NULL;
+    slot->has_examined = false;
+    slot->known_uidnext = 0;
+    slot->epoch++;
+    link_send(slot->link, &cmd, 0, 0, &no_ops, NULL);
+    outcmd_fini(&cmd);
+}
+
 static void on_want_data(void *arg, struct upcmd *cmd)
 {
     struct request *request = arg;
@@ -171,6 +188,9 @@ void request__send(struct request *request, struct slot *slot)
 {
     request->is_waiting = false;
     request->slot = slot;
+    if (request->is_stream && slot->role == SLOT_BULK && slot->has_examined) {
+        deselect(slot);
+    }
     request->epoch = slot->epoch;
     unsigned flags = request->ops->flags | (request->is_stream ? UPCMD_STREAM : 0);
     if (request->is_stream) {
@@ -216,6 +236,7 @@ static void examine(struct slot *slot, struct feed *feed)
     outcmd_str(&cmd, "EXAMINE ");
     outcmd_mailbox(&cmd, feed_name(feed));
     slot->feed = feed;
+    slot->has_examined = true;
     slot->epoch++;
     /* What the feed has been told of by now, an EXAMINE sent now will see. */
     slot->known_uidnext = mailbox_uidnext(feed->mailbox);
