@@ -1,7 +1,7 @@
 """Random conversations: from a seed and the state both twins share, the next command of one session."""
 import random
 
-from imapjudge import mailgen
+from imapjudge import dovecot, mailgen
 
 SHARED = ('INBOX', 'Work', 'Archive')
 SCRATCH = ('Scratch/a', 'Scratch/b', 'Scratch/c d', 'Scratch/b/deep')
@@ -17,7 +17,21 @@ WEIGHTS = {
     'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
 }
 NOT_CUT = ('IDLE', 'DONE', 'LOGOUT', 'CAPABILITY', 'ENABLE', 'INVALID')
+CHANGES = ('store', 'uid_store', 'store_unchanged', 'expunge', 'uid_expunge')
 LARGEST_BOX = 120
+
+
+class Names:
+    """The mailboxes of a conversation as one kind of server (see server.Facts) calls them."""
+
+    def __init__(self, facts=dovecot.Dovecot.facts):
+        self.facts = facts
+        self.shared = tuple(facts.box(name) for name in SHARED)
+        self.scratch = tuple(facts.box(name) for name in SCRATCH)
+        self.nosuch = facts.box('nosuch')
+        self.patterns = ('"*"', '"%"', '"INBOX"', 'inbox', '""') + tuple(
+            '"%s"' % facts.box(name) for name in ('Scratch/%', 'Scratch*', 'Scratch/c d', 'nosuch'))
+        self.reference = '"%s"' % facts.box('Scratch/')
 
 
 class Op:
@@ -50,7 +64,9 @@ class Generator:
     """next(world) -> Op. world: what the harness tells (see judge.World); only state equal on both twins is used.
     cut_in: the share of commands that the subject's links are cut in."""
 
-    def __init__(self, seed, mails, weights=None, cut_in=0):
+    def __init__(self, seed, mails, weights=None, cut_in=0, names=None, avoided=()):
+        self.names = names or Names()
+        self._avoided = avoided     # ids of allowed.toml
         self.random = random.Random(seed)
         self.mails = mails
         self.weights = dict(WEIGHTS, **(weights or {}))
@@ -96,6 +112,8 @@ class Generator:
             return False
         if name in ('move', 'uid_move') and view.read_only:
             return False            # what MOVE does under EXAMINE is each server's own
+        if view.read_only and name in CHANGES and 'change-in-examine' in self._avoided:
+            return False
         needs = {'move': 'MOVE', 'uid_move': 'MOVE', 'uid_expunge': 'UIDPLUS', 'unselect': 'UNSELECT'}
         if name in needs:
             return needs[name] in world.capabilities
@@ -108,6 +126,20 @@ class Generator:
     # ---- sets
 
     def numbers(self, count):
+        return self._straight(self._any_numbers(count), str(count))
+
+    def _straight(self, numbers, last):
+        """Ranges the right way round, where the server knows no others."""
+        if 'reversed-range' not in self._avoided:
+            return numbers
+        out = []
+        for part in numbers.split(','):
+            ends = part.split(':')
+            ends.sort(key=lambda end: int(last if end == '*' else end))
+            out.append(':'.join(ends))
+        return ','.join(out)
+
+    def _any_numbers(self, count):
         """A sequence set within 1..count: single numbers, ranges both ways round, '*', duplicates."""
         pick = self.random
         form = pick.random()
@@ -134,6 +166,9 @@ class Generator:
         return '$' if 'SEARCHRES' in world.capabilities and self.random.random() < 0.06 else otherwise
 
     def uids(self, view):
+        return self._straight(self._any_uids(view), str(view.uids()[-1] if len(view) else 0))
+
+    def _any_uids(self, view):
         """A UID set: known UIDs, holes, beyond the end."""
         pick = self.random
         known = view.uids()
@@ -177,7 +212,8 @@ class Generator:
         if pick.random() < 0.55:
             return pick.choice(('FLAGS', 'UID', 'INTERNALDATE', 'RFC822.SIZE', 'ENVELOPE', 'BODY', 'BODYSTRUCTURE'))
         if pick.random() < 0.15:
-            return pick.choice(('RFC822', 'RFC822.HEADER', 'RFC822.TEXT'))
+            item = pick.choice(('RFC822', 'RFC822.HEADER', 'RFC822.TEXT'))
+            return 'RFC822' if item == 'RFC822.TEXT' and 'rfc822-text' in self._avoided else item
         return pick.choice(('BODY.PEEK', 'BODY.PEEK', 'BODY')) + self._section()
 
     def items(self):
@@ -250,15 +286,18 @@ class Generator:
 
     def _target(self, world):
         pick = self.random
-        small = [b for b in SHARED if world.size(b) < LARGEST_BOX]
-        return pick.choice((small or ['Scratch/a']) * 3 + list(SCRATCH))
+        small = [b for b in self.names.shared if world.size(b) < LARGEST_BOX]
+        return pick.choice((small or [self.names.scratch[0]]) * 3 + list(self.names.scratch))
 
     def _few_numbers(self, view):
         low = self.random.randint(1, len(view))
         return '%d:%d' % (low, min(len(view), low + self.random.choice((0, 0, 1, 2))))
 
     def _few_uids(self, view):
-        return ','.join(str(u) for u in self.random.sample(view.uids(), min(len(view), self.random.choice((1, 1, 2, 3)))))
+        few = self.random.sample(view.uids(), min(len(view), self.random.choice((1, 1, 2, 3))))
+        if 'unsorted-copy' in self._avoided:
+            few.sort()
+        return ','.join(map(str, few))
 
     def _transfer(self, verb, numbers, world, session):
         return Op(session, verb, '%s %s "%s"' % (verb, numbers, self._target(world)))
@@ -285,7 +324,7 @@ class Generator:
 
     def _select(self, world, session):
         pick = self.random
-        box = pick.choice(SHARED)
+        box = pick.choice(self.names.shared)
         view = world.views[session]
         read_only = pick.random() < 0.2
         more = ' (CONDSTORE)' if 'CONDSTORE' in world.capabilities and view.condstore and pick.random() < 0.2 else ''
@@ -316,8 +355,8 @@ class Generator:
 
     def _append(self, world, session):
         pick = self.random
-        small = [b for b in SHARED if world.size(b) < LARGEST_BOX]
-        box = pick.choice((small or ['Scratch/a']) * 4 + ['Scratch/b'])
+        small = [b for b in self.names.shared if world.size(b) < LARGEST_BOX]
+        box = pick.choice((small or [self.names.scratch[0]]) * 4 + [self.names.scratch[1]])
         number = pick.randrange(len(self.mails))
         flags = '(%s) ' % ' '.join(self._flag_list()) if pick.random() < 0.4 else ''
         return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,
@@ -326,13 +365,12 @@ class Generator:
     def _status(self, world, session):
         pick = self.random
         items = pick.sample(('MESSAGES', 'UIDNEXT', 'UIDVALIDITY', 'UNSEEN', 'RECENT'), pick.randint(1, 5))
-        box = pick.choice(SHARED * 2 + SCRATCH)
+        box = pick.choice(self.names.shared * 2 + self.names.scratch)
         return Op(session, 'STATUS', 'STATUS "%s" (%s)' % (box, ' '.join(items)), box=box)
 
     def _list_of(self, verb, session):
-        pattern = self.random.choice(('"*"', '"%"', '"Scratch/%"', '"Scratch*"', '"INBOX"', 'inbox', '"Scratch/c d"',
-                                      '"nosuch"', '""'))
-        reference = self.random.choice(('""', '""', '"Scratch/"'))
+        pattern = self.random.choice(self.names.patterns)
+        reference = self.random.choice(('""', '""', self.names.reference))
         return Op(session, verb, '%s %s %s' % (verb, reference, pattern))
 
     def _list(self, world, session):
@@ -342,18 +380,18 @@ class Generator:
         return self._list_of('LSUB', session)
 
     def _create(self, world, session):
-        return Op(session, 'CREATE', 'CREATE "%s"' % self.random.choice(SCRATCH))
+        return Op(session, 'CREATE', 'CREATE "%s"' % self.random.choice(self.names.scratch))
 
     def _delete(self, world, session):
-        return Op(session, 'DELETE', 'DELETE "%s"' % self.random.choice(SCRATCH + ('nosuch',)))
+        return Op(session, 'DELETE', 'DELETE "%s"' % self.random.choice(self.names.scratch + (self.names.nosuch,)))
 
     def _rename(self, world, session):
-        old, new = self.random.sample(SCRATCH, 2)
+        old, new = self.random.sample(self.names.scratch, 2)
         return Op(session, 'RENAME', 'RENAME "%s" "%s"' % (old, new))
 
     def _subscribe(self, world, session):
         verb = self.random.choice(('SUBSCRIBE', 'UNSUBSCRIBE'))
-        return Op(session, verb, '%s "%s"' % (verb, self.random.choice(SHARED + SCRATCH)))
+        return Op(session, verb, '%s "%s"' % (verb, self.random.choice(self.names.shared + self.names.scratch)))
 
     # ---- the rest
 
@@ -390,11 +428,12 @@ class Generator:
         if '{3+}' in text and 'LITERAL+' not in world.capabilities:
             text = 'XYZZY'
         verb = 'SELECT' if text == 'SELECT nosuch' else 'INVALID'
-        return Op(session, verb, text, box=None, read_only=False, invalid=True)
+        more = {'beyond': True} if top in text else {}
+        return Op(session, verb, text, box=None, read_only=False, invalid=True, **more)
 
     def _outside(self, world, session):
         pick = self.random
-        box = pick.choice(SHARED)
+        box = pick.choice(self.names.shared)
         order = world.order(box)
         if not order or (pick.random() < 0.5 and world.size(box) < LARGEST_BOX):
             number = pick.randrange(len(self.mails))

@@ -37,7 +37,8 @@ class World:
 class Side:
     """One twin: its sessions, its views, its truth."""
 
-    def __init__(self, name, address, control, user, password, sessions, timeout):
+    def __init__(self, name, address, control, user, password, sessions, timeout, names):
+        self.names = names
         self.name, self.address, self.user, self.password = name, address, user, password
         self.timeout = timeout
         self.control_address = control
@@ -46,11 +47,9 @@ class Side:
         for number in range(sessions):
             self.clients.append(self.login(number))
         self.truths = {}
-        for box in generate.SHARED:
-            client = self.control('truth-' + box)
-            client.must('ENABLE QRESYNC')
-            self.truths[box] = Truth(client, box, name)
         self.outside = self.control('outside')
+        for box in names.shared:
+            self.truths[box] = Truth(self.control('truth-' + box), box, name, names.facts)
 
     def login(self, number):
         return self.new_client('s%d' % number)
@@ -63,6 +62,14 @@ class Side:
         client = imapclient.IMAPClient(*self.control_address, timeout=self.timeout, name='%s %s' % (self.name, name),
                                        keep=100)
         return client.login(self.user, self.password)
+
+    def leave(self, client):
+        """Nothing selected any more, nothing expunged. CLOSE of a mailbox opened by EXAMINE removes nothing."""
+        if self.names.facts.unselect:
+            client.must('UNSELECT')
+        else:
+            client.must('EXAMINE INBOX')
+            client.must('CLOSE')
 
     def close(self):
         for client in self.clients + [t.client for t in self.truths.values()] + [self.outside]:
@@ -82,6 +89,7 @@ class Settings:
         self.full_every = 100
         self.cut_in = 0             # share of commands that a cut comes into
         self.hidden = ()            # capabilities the subject's upstream seems not to have
+        self.names = generate.Names()
         self.ops = None             # replay these instead of generating
         for name, value in values.items():
             if not hasattr(self, name):
@@ -95,16 +103,19 @@ class Judge:
     def __init__(self, settings, direct, subject, mails, rules=None, trouble=None):
         """direct, subject: dicts address, control, user, password. trouble: see trouble.py."""
         self.settings = settings
-        self.rules = rules or Rules()
+        self.names = settings.names
+        self.rules = rules or Rules(self.names.facts.name)
         self.compare = Comparer(self.rules)
         self.mails = mails
         self.step = 0
         self.ops = []
         self.counts = collections.Counter()
-        self.direct = Side('direct', sessions=settings.sessions, timeout=settings.timeout, **direct)
-        self.subject = Side('subject', sessions=settings.sessions, timeout=settings.timeout, **subject)
+        self.direct, self.subject = (
+            Side(name, sessions=settings.sessions, timeout=settings.timeout, names=self.names, **side)
+            for name, side in (('direct', direct), ('subject', subject)))
         self.sides = (self.direct, self.subject)
-        self.compare.recheck = Recheck(self.direct.outside)
+        if self.names.facts.name == 'dovecot':
+            self.compare.recheck = Recheck(self.direct.outside)
         if 'UIDPLUS' in settings.hidden:
             self.compare.hidden_codes = ('APPENDUID', 'COPYUID')
         self.trouble = trouble
@@ -116,7 +127,8 @@ class Judge:
         self._modseqs = []
         shared = self.direct.clients[0].capability() & self.subject.clients[0].capability()
         self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, shared)
-        self.generator = generate.Generator(settings.seed, mails, settings.weights, settings.cut_in)
+        self.generator = generate.Generator(settings.seed, mails, settings.weights, settings.cut_in,
+                                            self.names, self.rules.avoided)
 
     def close(self):
         for side in self.sides:
@@ -169,7 +181,7 @@ class Judge:
         self.barrier()
         self._check_modseqs()
         if self.step % 7 == 0:
-            self._point(generate.SHARED[self.step // 7 % len(generate.SHARED)])
+            self._point(self.names.shared[self.step // 7 % len(self.names.shared)])
 
     def _listen(self):
         """What came while no command was in progress: no EXPUNGE among it."""
@@ -201,7 +213,8 @@ class Judge:
     def parts(self, op, side):
         text = self._text(op, side)
         if 'mail' in op.meta:
-            return text, Lit(self.mails[op.meta['mail']].octets, op.meta.get('sync', False))
+            return text, Lit(self.mails[op.meta['mail']].octets,
+                             op.meta.get('sync', not self.names.facts.literal_plus))
         return (text,)
 
     def _drop_unfit(self, op):
@@ -314,6 +327,8 @@ class Judge:
         for side, box, uid, modseq in self._modseqs:
             truth = side.truths[box]
             if uid is None and modseq > truth.highest:
+                truth.ask_highest()
+            if uid is None and modseq > truth.highest:
                 raise Mismatch('highestmodseq-too-high', '%s %s: told %d, is %d' % (
                     side.name, box, modseq, truth.highest))
             if uid in truth.modseq and modseq > truth.modseq[uid]:
@@ -325,12 +340,17 @@ class Judge:
         for side, answer in zip(self.sides, (direct, subject)):
             truth = side.truths[box]
             missing = {'UIDVALIDITY', 'UIDNEXT', 'PERMANENTFLAGS'} - set(answer.codes)
+            if not self.names.facts.selects_with_uidnext:
+                missing.discard('UIDNEXT')
             if missing or answer.exists is None or answer.line('FLAGS') is None:
                 raise Mismatch('select', '%s: %s missing' % (side.name, sorted(missing) or 'EXISTS or FLAGS'))
             if int(answer.codes['UIDVALIDITY']) != truth.uidvalidity:
                 raise Mismatch('uidvalidity', '%s: SELECT tells %s, it is %d' % (
                     side.name, answer.codes['UIDVALIDITY'].decode(), truth.uidvalidity))
-            told = (answer.exists, int(answer.codes['UIDNEXT']))
+            if answer.codes.get('MAILBOXID', truth.mailboxid) != truth.mailboxid:
+                raise Mismatch('mailboxid', '%s: SELECT tells %s, it is %s' % (
+                    side.name, answer.codes['MAILBOXID'], truth.mailboxid))
+            told = (answer.exists, int(answer.codes.get('UIDNEXT', truth.uidnext)))
             if told != (len(truth.order), truth.uidnext):
                 if box not in self.unsettled:
                     raise Mismatch('select', '%s: SELECT tells EXISTS %d UIDNEXT %d, truth is %d and %d' % (
@@ -463,7 +483,7 @@ class Judge:
             else:
                 client.must('UID STORE %s +FLAGS.SILENT (\\Deleted)' % op.text)
                 client.must('UID EXPUNGE %s' % op.text)
-            client.must('UNSELECT')
+            side.leave(client)
         self.unsettled[box] = self.step
 
     # ---- the barrier
@@ -537,7 +557,7 @@ class Judge:
         return True
 
     def _same_truths(self, deadline):
-        for box in generate.SHARED:
+        for box in self.names.shared:
             one, other = self.direct.truths[box], self.subject.truths[box]
             while not one.same_as(other):
                 if time.monotonic() > deadline:
@@ -627,9 +647,9 @@ def _mailboxes(side):
             # A deleted mailbox with children: Dovecot's Maildir lists it without \\Noselect.
             found[name] = {}
             continue
-        told = client.cmd('UID FETCH 1:* (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])').fetch_by_uid()
+        told = client.must('UID FETCH 1:* (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])').fetch_by_uid()
         found[name] = {uid: (frozenset(f for f in map(bytes, i['FLAGS']) if f != b'\\Recent'), i['INTERNALDATE'],
                              i['RFC822.SIZE'], hashlib.sha256(i['BODY[]'] or b'').digest())
                        for uid, i in told.items()}
-        client.must('UNSELECT')
+        side.leave(client)
     return found

@@ -12,6 +12,7 @@ from imapjudge import relay, wire
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _LISTS = re.compile(rb'(?i)(\* CAPABILITY |\[CAPABILITY )([^\]\r\n]*)')
+_NAMES = re.compile(rb'Dovecot|Cyrus|Courier')
 # NAME is none: it hides what server it is.
 NEEDS = {
     'QRESYNC': rb'ENABLE.* QRESYNC|\(QRESYNC|\bVANISHED\)',
@@ -101,7 +102,7 @@ class MiddleConnection(relay.RelayConnection):
         if self.relay.codes is not None and self.relay.codes.search(line):
             return b'' if line.startswith(b'* ') else self.relay.codes.sub(rb'\1', line)
         if 'NAME' in hidden and line[:2] == b'* ':
-            line = b'* ID NIL\r\n' if line.startswith(b'* ID ') else line.replace(b'Dovecot', b'Server')
+            line = b'* ID NIL\r\n' if line.startswith(b'* ID ') else _NAMES.sub(b'Server', line)
         return line
 
     def from_client(self, data):

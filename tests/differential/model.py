@@ -170,63 +170,92 @@ class View:
 
 
 class Truth:
-    """One mailbox as the upstream has it, over a control connection that has it EXAMINEd with QRESYNC on."""
+    """One mailbox as the upstream has it, over a control connection of its own that has it EXAMINEd, with QRESYNC on
+    where the server has it (facts: see server.Facts)."""
 
-    def __init__(self, client, box, side):
+    def __init__(self, client, box, side, facts):
         self.client, self.box, self.side = client, box, side
         self.version = 0
         self.order, self.flags, self.modseq = [], {}, {}
+        self.highest = 0
+        self._items = '(UID FLAGS MODSEQ)' if facts.qresync else '(UID FLAGS)'
+        if facts.qresync:
+            client.must('ENABLE QRESYNC')
+        uidnext = client.must('STATUS "%s" (UIDNEXT)' % box).status_items()['UIDNEXT']
         result = client.must('EXAMINE "%s"' % box)
         codes = result.codes()
         self.uidvalidity = int(codes['UIDVALIDITY'])
-        self.uidnext = int(codes['UIDNEXT'])
-        self.highest = int(codes['HIGHESTMODSEQ'])
+        self.mailboxid = codes.get('MAILBOXID')
+        self.uidnext = int(codes.get('UIDNEXT', uidnext))
+        if facts.qresync:
+            self.highest = int(codes['HIGHESTMODSEQ'])
+        self._exists = result.exists
         self.load()
 
     def load(self):
         """Everything anew."""
-        result = self.client.must('UID FETCH 1:* (FLAGS MODSEQ)')
         self.order, self.flags, self.modseq = [], {}, {}
         self.version += 1
-        for response in result.untagged:
-            self.apply(response)
+        if self._exists:
+            for response in self.client.must('UID FETCH 1:* ' + self._items).untagged:
+                self.apply(response)
 
     def apply(self, response):
         if response.name == 'FETCH':
-            items = dict(response.data)
-            uid = items['UID']
-            if uid not in self.flags:
-                self.order.append(uid)
-                self.uidnext = max(self.uidnext, uid + 1)
-            if 'FLAGS' in items:
-                self.flags[uid] = real_flags(items['FLAGS'])
-            if 'MODSEQ' in items:
-                self.modseq[uid] = items['MODSEQ'][0]
-                self.highest = max(self.highest, items['MODSEQ'][0])
-            self.version += 1
+            self._take_fetch(response)
+        elif response.name == 'EXISTS':
+            self._exists = response.num
+        elif response.name == 'EXPUNGE':
+            self._exists -= 1
+            if response.num <= len(self.order):
+                self._forget(self.order[response.num - 1])
         elif response.name == 'VANISHED':
             for uid in wire.parse_set(response.data[-1]):
-                if self.flags.pop(uid, None) is not None:
-                    self.order.remove(uid)
-                    del self.modseq[uid]
-            self.version += 1
+                if uid in self.flags:
+                    self._exists -= 1
+                    self._forget(uid)
+
+    def _take_fetch(self, response):
+        items = dict(response.data)
+        uid = items.get('UID')
+        if uid is None:
+            if response.num > len(self.order):
+                return              # a new one, to be asked for
+            uid = self.order[response.num - 1]
+        if uid not in self.flags:
+            self.order.append(uid)
+            self.uidnext = max(self.uidnext, uid + 1)
+        if 'FLAGS' in items:
+            self.flags[uid] = real_flags(items['FLAGS'])
+        if 'MODSEQ' in items:
+            self.modseq[uid] = items['MODSEQ'][0]
+            self.highest = max(self.highest, items['MODSEQ'][0])
+        self.version += 1
+
+    def _forget(self, uid):
+        del self.flags[uid]
+        self.order.remove(uid)
+        self.modseq.pop(uid, None)
+        self.version += 1
 
     def finish(self, result):
         """Take the result of a NOOP. Returns True when there are new messages whose flags have to be asked for."""
-        told = None
         for response in result.untagged:
             self.apply(response)
-            if response.name == 'EXISTS':
-                told = response.num
             if response.code == 'HIGHESTMODSEQ':
                 self.highest = max(self.highest, int(response.code_args))
         if result.code == 'HIGHESTMODSEQ':
             self.highest = max(self.highest, int(result.code_args))
-        return told is not None and told > len(self.order)
+        return self._exists > len(self.order)
 
     def ask_new(self):
         """Start asking for messages above the highest known; its result goes to finish()."""
-        return self.client.start('UID FETCH %d:* (FLAGS MODSEQ)' % (self.order[-1] + 1 if self.order else 1))
+        return self.client.start('UID FETCH %d:* %s' % (self.order[-1] + 1 if self.order else 1, self._items))
+
+    def ask_highest(self):
+        """HIGHESTMODSEQ as STATUS has it: an expunge raises it and need not tell."""
+        told = self.client.must('STATUS "%s" (HIGHESTMODSEQ)' % self.box).status_items()
+        self.highest = max(self.highest, told['HIGHESTMODSEQ'])
 
     def changed_since(self, modseq):
         return {uid for uid, value in self.modseq.items() if value > modseq}

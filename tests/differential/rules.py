@@ -17,14 +17,18 @@ class Mismatch(Exception):
 class Rules:
     """differ(kind, text): counts an allowed difference, raises Mismatch for any other."""
 
-    def __init__(self, path=ALLOWED_FILE):
+    def __init__(self, server='dovecot', path=ALLOWED_FILE):
         with open(path, 'rb') as file:
-            entries = tomllib.load(file)['allowed']
+            lists = tomllib.load(file)
+        self.allowed, self.avoided = (self._ids(lists[name], server) for name in ('allowed', 'avoided'))
+        self.used = collections.Counter()
+
+    @staticmethod
+    def _ids(entries, server):
         for entry in entries:
             if not (entry['rfc'] and entry['reason']):
                 raise ValueError('%s: section or reason missing' % entry['id'])
-        self.allowed = {entry['id'] for entry in entries}
-        self.used = collections.Counter()
+        return {entry['id'] for entry in entries if server in entry.get('servers', [server])}
 
     def differ(self, kind, text=''):
         if kind not in self.allowed:

@@ -4,7 +4,7 @@
   run.py --relay                              a plain TCP relay (must pass)
   run.py --fault search-short                 a relay that lies (must not pass)
   run.py --subject-cmd 'build/imapcached --upstream imap://127.0.0.1:{upstream_port} --listen 127.0.0.1:{listen_port}
-                        --cache {folder}'     what is to be judged, started here before a Dovecot started here
+                        --cache {folder}'     what is to be judged, started here before a server started here (--server)
   run.py --direct HOST:PORT --subject HOST:PORT [--user-direct A --user-subject B]
                                               servers that run already; both accounts empty, password --password
 
@@ -26,7 +26,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / 'support')]
 
-from imapjudge import imapclient, ports, procs, relay  # noqa: E402
+from imapjudge import dovecot, imapclient, ports, procs, relay, servers  # noqa: E402
 
 import faulty  # noqa: E402
 import generate  # noqa: E402
@@ -44,6 +44,7 @@ def arguments(argv=None):
     what.add_argument('--subject-cmd', help='command to start it, with {upstream_port} {listen_port} {folder}')
     what.add_argument('--relay', action='store_true')
     what.add_argument('--fault', choices=sorted(faulty.FAULTS))
+    parser.add_argument('--server', default='dovecot', choices=sorted(servers.KINDS), help='the upstream, started here')
     parser.add_argument('--direct', help='HOST:PORT of the upstream')
     parser.add_argument('--user-direct', default='direct')
     parser.add_argument('--user-subject', default='subject')
@@ -63,7 +64,7 @@ def arguments(argv=None):
     parser.add_argument('--hide', default='', metavar='A,B', help='let its upstream seem to lack: ' + ' '.join(middle.NEEDS))
     parser.add_argument('--only', help='commas: nothing but these kinds')
     parser.add_argument('--format', default='sdbox', choices=('sdbox', 'mdbox', 'maildir'),
-                        help='of the own Dovecot; a Maildir may lose and find a message again when it is busy')
+                        help='of a Dovecot; a Maildir may lose and find a message again when it is busy')
     parser.add_argument('--settle', type=float, default=10.0, help='seconds a barrier may take')
     parser.add_argument('--lines', type=int, default=12, help='transcript lines per session in a report')
     parser.add_argument('--replay', help='play the commands of this file (see --save)')
@@ -98,7 +99,7 @@ _SANITIZER = re.compile(r'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadS
 
 
 class Subject:
-    """What is judged, in front of our Dovecot: .port, and .trouble where it is to be troubled."""
+    """What is judged, in front of our server: .port, and .trouble where it is to be troubled."""
 
     def __init__(self, options, upstream_port, folder):
         self._stack = contextlib.ExitStack()
@@ -176,12 +177,15 @@ class Bench:
     def __init__(self, options, stack):
         self._options = options
         self.server = None
+        kind = servers.KINDS[options.server]
+        self.names = generate.Names(kind.facts)
         if options.subject:
             self.mails = twins.mail_pool(options.mail_seed)
             self._filled = False
             self.subject = None
             return
-        self._twins = stack.enter_context(twins.Twins(options.mail_seed, options.format))
+        self._twins = stack.enter_context(twins.Twins(options.mail_seed, (
+            dovecot.Dovecot(users=0, mail_format=options.format) if kind is dovecot.Dovecot else kind(users=0))))
         self.server = self._twins.server
         self.mails = self._twins.mails
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='imapjudge-subject-'))
@@ -204,7 +208,7 @@ class Bench:
         self._filled = True
         here = address(options.direct)
         for user in (options.user_direct, options.user_subject):
-            twins.fill(lambda: imapclient.IMAPClient(*here).login(user, options.password), self.mails)
+            twins.fill(lambda: imapclient.IMAPClient(*here).login(user, options.password), self.mails, self.names)
         return (dict(address=here, control=here, user=options.user_direct, password=options.password),
                 dict(address=address(options.subject), control=here, user=options.user_subject,
                      password=options.password))
@@ -213,7 +217,8 @@ class Bench:
 def converse(options, bench, seed, commands, ops=None):
     """One conversation: (judge, mismatch or None)."""
     settings = Settings(seed=seed, commands=commands, sessions=options.sessions, weights=weights_of(options),
-                        settle=options.settle, ops=ops, cut_in=options.cut_in, hidden=options.hide)
+                        settle=options.settle, ops=ops, cut_in=options.cut_in, hidden=options.hide,
+                        names=bench.names)
     trouble = bench.subject.trouble if bench.subject is not None else None
     judge = Judge(settings, *bench.pair(), bench.mails, trouble=trouble)
     try:
@@ -246,7 +251,7 @@ def shrink(options, bench, seed, ops, kind):
 def failed(options, bench, judge, mismatch, seed):
     print(judge.report(options.lines))
     if bench.server is not None:
-        print('---- Dovecot log\n' + bench.server.log(5))
+        print('---- %s log\n%s' % (bench.server.facts.title, bench.server.log(5)))
     if bench.subject is not None and bench.subject.tail():
         print('---- subject log%s\n%s' % (' (it has died)' * bench.subject.is_dead(),
                                           bench.subject.tail(150 if bench.subject.is_dead() else 40)))
@@ -271,8 +276,8 @@ def failed(options, bench, judge, mismatch, seed):
     for name in ('only', 'weight'):
         for value in ([getattr(options, name)] if name == 'only' else options.weight):
             how += ['--' + name, value] if value else []
-    print('---- repeat: tests/differential/run.py --seed %d --mail-seed %d --commands %d --sessions %d --format %s %s' % (
-        seed, options.mail_seed, judge.step, options.sessions, options.format, shlex.join(how)))
+    print('---- repeat: tests/differential/run.py --server %s --seed %d --mail-seed %d --commands %d --sessions %d --format %s %s' % (
+        options.server, seed, options.mail_seed, judge.step, options.sessions, options.format, shlex.join(how)))
 
 
 def main(argv=None):

@@ -165,7 +165,7 @@ class Trouble:
         judge = self._judge
         judge.counts['(ended by a cut)'] += 1
         # Whatever was done, nobody told the subject: to it this is a change from outside.
-        judge.unsettled.update((box, judge.step) for box in generate.SHARED)
+        judge.unsettled.update((box, judge.step) for box in judge.names.shared)
         body = op.verb in ('FETCH', 'UID FETCH') and any('[' in n or n.startswith('RFC822') for n in op.meta['items'])
         if not fired or not (self._is_once(op) or body):
             raise Mismatch('bye', '%r ended the session' % op)
@@ -198,7 +198,7 @@ class Trouble:
             side.outside.must('%s "%s"' % ('EXAMINE' if view.read_only else 'SELECT', view.box))
         side.outside.cmd(*self._judge.parts(op, side))
         if view.box is not None and op.verb != 'CLOSE':
-            side.outside.must('UNSELECT')
+            side.leave(side.outside)
 
     @staticmethod
     def _shape(side):

@@ -2,15 +2,12 @@
 
 Its login program asks a socket of ours for passwords; a Maildir comes to be at the first login. Mailboxes other than
 INBOX begin with "INBOX." and have "." between their levels."""
-import os
-import shutil
-
 from . import passwords, privateroot
-from .server import Facts, Server
+from .server import Facts, Server, fast_folder
 
 CAPABILITY = ('IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE AUTH=PLAIN')
 # What /etc/courier/imapd of the package sets, but for the numbers of connections and the seconds between looks in IDLE;
-# changes are heard by the file alteration monitor at once.
+# changes are heard at once (private_monitor.c).
 SETTINGS = {
     'IMAP_CAPABILITY': CAPABILITY, 'IMAP_CAPABILITY_TLS': CAPABILITY, 'IMAP_KEYWORDS': '1', 'IMAP_ACL': '1',
     'IMAP_IDLE_TIMEOUT': '1', 'IMAP_ENHANCEDIDLE': '1', 'IMAP_USELOCKS': '1', 'IMAP_CHECK_ALL_FOLDERS': '0',
@@ -23,10 +20,10 @@ class Courier(Server):
     """settings: environment of its programs, over the above."""
 
     facts = Facts(name='courier', title='Courier', delimiter='.', prefix='INBOX.', literal_plus=False,
-                  condstore=False, qresync=False, is_bad_no=True)
+                  unselect=False, selects_with_uidnext=False, condstore=False, qresync=False, is_bad_no=True)
 
     def __init__(self, users=8, settings=None, folder=None):
-        super().__init__(users, folder)
+        super().__init__(users, folder or fast_folder())
         self._settings = dict(SETTINGS, **(settings or {}))
         self._private = privateroot.PrivateRoot('courier')
         self._passwords = None
@@ -52,8 +49,7 @@ class Courier(Server):
         environment = self._private.environment(
             IMAPJUDGE_AUTHSOCKET=self.root / 'passwords', COURIERTLS=usr / 'bin/couriertls',
             TLS_CERTFILE=self.root / 'tls' / 'both.pem', TLS_VERIFYPEER='NONE', IMAP_STARTTLS='YES',
-            IMAP_TLS_REQUIRED='0', GAMIN_DEBUG_SERVER=usr / 'libexec/gam_server', GAM_CLIENT_ID=self.root.name,
-            **self._settings)
+            IMAP_TLS_REQUIRED='0', **self._settings)
         login = [usr / 'lib/courier/courier/imaplogin', usr / 'bin/imapd', 'Maildir']
         listen = [usr / 'sbin/couriertcpd', '-address=127.0.0.1', '-maxprocs=4000', '-maxperip=4000', '-nodnslookup',
                   '-noidentlookup']
@@ -63,18 +59,6 @@ class Courier(Server):
 
     def stop(self, keep=False):
         super().stop(keep)
-        self._end_monitor()
         if self._passwords is not None:
             self._passwords.close()
             self._passwords = None
-
-    def _end_monitor(self):
-        """The file alteration monitor makes itself a daemon: it is ours when it has our name in its environment."""
-        mark = b'GAM_CLIENT_ID=%s\0' % self.root.name.encode()
-        for entry in os.scandir('/proc'):
-            try:
-                if (entry.name.isdigit() and os.path.basename(os.readlink('/proc/%s/exe' % entry.name)) == 'gam_server'
-                        and mark in open('/proc/%s/environ' % entry.name, 'rb').read()):
-                    os.kill(int(entry.name), 15)
-            except OSError:
-                continue

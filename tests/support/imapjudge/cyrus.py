@@ -5,7 +5,7 @@ import os
 import pwd
 
 from . import imapclient, passwords, privateroot
-from .server import Facts, Server
+from .server import Facts, Server, fast_folder
 
 IMAPD_CONF = """\
 configdirectory: {root}/conf
@@ -49,7 +49,7 @@ class Cyrus(Server):
     logs = ('stdout.log', 'syslog')
 
     def __init__(self, users=8, extra='', folder=None):
-        super().__init__(users, folder)
+        super().__init__(users, folder or fast_folder())
         self._extra = extra
         self._private = privateroot.PrivateRoot('cyrus')
         self._passwords = None

@@ -28,10 +28,26 @@ class Facts:
     delimiter: str
     prefix: str = ''                # of personal mailboxes but INBOX
     literal_plus: bool = True
+    unselect: bool = True
+    selects_with_uidnext: bool = True
     condstore: bool = True
     qresync: bool = True
     is_bad_no: bool = False         # says NO where RFC 9051 wants BAD
-    push_s: float = 1.0             # how late its IDLE may tell
+
+    def box(self, name):
+        """The mailbox @name, its levels parted by '/', as this server calls it."""
+        if name.upper() == 'INBOX':
+            return name
+        return self.prefix + name.replace('/', self.delimiter)
+
+
+def fast_folder():
+    """Where a server that makes many small files should lie: in memory, if there is room."""
+    try:
+        room = shutil.disk_usage('/dev/shm').free
+    except OSError:
+        return None
+    return '/dev/shm' if room >= 1 << 30 and os.access('/dev/shm', os.W_OK) else None
 
 
 class Server:
@@ -169,10 +185,7 @@ class Server:
         return name if name in self._users else 'any-' + name
 
     def box(self, name):
-        """The mailbox @name, its levels parted by '/', as this server calls it."""
-        if name.upper() == 'INBOX':
-            return name
-        return self.facts.prefix + name.replace('/', self.facts.delimiter)
+        return self.facts.box(name)
 
     def home(self, user):
         return self.root / 'home' / user
