@@ -104,7 +104,7 @@ class Judge:
         """direct, subject: dicts address, control, user, password. trouble: see trouble.py."""
         self.settings = settings
         self.names = settings.names
-        self.rules = rules or Rules(self.names.facts.name)
+        self.rules = rules or Rules(server=self.names.facts.name)
         self.compare = Comparer(self.rules)
         self.mails = mails
         self.step = 0

@@ -17,10 +17,10 @@ class Mismatch(Exception):
 class Rules:
     """differ(kind, text): counts an allowed difference, raises Mismatch for any other."""
 
-    def __init__(self, server='dovecot', path=ALLOWED_FILE):
+    def __init__(self, path=ALLOWED_FILE, server='dovecot'):
         with open(path, 'rb') as file:
             lists = tomllib.load(file)
-        self.allowed, self.avoided = (self._ids(lists[name], server) for name in ('allowed', 'avoided'))
+        self.allowed, self.avoided = (self._ids(lists.get(name, []), server) for name in ('allowed', 'avoided'))
         self.used = collections.Counter()
 
     @staticmethod

@@ -9,7 +9,7 @@ import faulty
 import model
 import rules
 import twins
-from imapjudge import relay, wire
+from imapjudge import relay, servers, wire
 from judge import Judge, Settings
 from rules import Mismatch
 
@@ -106,8 +106,17 @@ def test_only_listed_differences_are_allowed(tmp_path):
 
 def test_every_rule_is_one_the_harness_goes_by():
     sources = ''.join(path.read_text() for path in rules.ALLOWED_FILE.parent.glob('*.py') if 'test_' not in path.name)
-    for name in rules.Rules().allowed:
-        assert "'%s'" % name in sources, name
+    for server in servers.KINDS:
+        listed = rules.Rules(server=server)
+        for name in listed.allowed | listed.avoided:
+            assert "'%s'" % name in sources, name
+
+
+def test_what_one_server_demands_is_not_allowed_to_others():
+    assert 'upstream-repeats' in rules.Rules(server='courier').allowed
+    with pytest.raises(Mismatch):
+        rules.Rules(server='cyrus').differ('upstream-repeats')
+    assert rules.Rules().avoided == set()
 
 
 def test_vanished_of_messages_known_by_exists_alone():
