@@ -157,4 +157,4 @@ def test_failure_prints_seed_transcript_and_how_to_repeat():
     assert done.returncode == 1, done.stdout + done.stderr
     assert 'FAILED seed 5' in done.stdout and 'fetch-twice: subject' in done.stdout
     assert '---- subject s0' in done.stdout and '---- direct s4' in done.stdout
-    assert 'suffice for it' in done.stdout and 'run.py --seed 5' in done.stdout
+    assert 'suffice for it' in done.stdout and 'run.py --server dovecot --seed 5' in done.stdout
