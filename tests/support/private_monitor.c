@@ -1,8 +1,8 @@
 /* The file alteration monitor (FAM) that Courier's imapd asks, in its own process: it looks at what
- * it is to watch every LOOK_MS.  Preloaded with private_root.c.  In place of the daemon of Debian's gamin, which under load loses the end of
- * a lock; who waits for it then sits out 120 seconds.
- * A file: told when it is gone, or another.  A directory: told when its time of change is another.
- * Owner of memory: this file; the connection is one per process, or several that hear the same.  Thread: any one. */
+ * it is to watch every LOOK_MS.  Preloaded with private_root.c.  In place of the daemon of Debian's
+ * gamin, which under load loses the end of a lock; who waits for it then sits out 120 seconds.
+ * A file: told when it is gone, or another.  A directory: when its time of change is another.
+ * Owner of memory: this file; one connection per process.  Thread: any one. */
 #define _GNU_SOURCE
 #include <limits.h>
 #include <stdbool.h>
