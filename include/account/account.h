@@ -98,6 +98,9 @@ enum route {
 struct destination {
     enum route route;
     struct feed *feed;    /* may be NULL, but for ROUTE_FEED */
+    /* ROUTE_BULK without a feed: over the same link as what is under way with the same token, so that
+     * it is done after that (uploads in the order a client gave them); or NULL. */
+    const void *order;
     uint32_t highest_uid; /* ROUTE_BULK: the highest UID the command names, the link is brought past
                              it first (design 5.8); else 0 */
 };

@@ -76,13 +76,19 @@ struct args_status {
     unsigned items;
 };
 
-struct args_append {
-    struct slice mailbox;
+struct append_message {
     struct imap_flag_list flags;
     bool has_date;
     struct slice date; /* canonical, without quotes */
-    uint64_t size;     /* of the message literal, which is never in the text */
+    uint64_t size;     /* of the literal */
     bool is_literal8;
+    struct slice octets; /* data NULL: streamed, not in the text */
+};
+
+struct args_append {
+    struct slice mailbox;
+    struct append_message *messages; /* at least one; more than one: MULTIAPPEND, RFC 3502 */
+    size_t n, cap;
 };
 
 enum thread_algorithm { THREAD_ORDEREDSUBJECT, THREAD_REFERENCES, THREAD_REFS };

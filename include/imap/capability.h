@@ -57,7 +57,7 @@
     X(LITERAL_MINUS, "LITERAL-", NEVER)                                                            \
     X(COMPRESS_DEFLATE, "COMPRESS=DEFLATE", NEVER)                                                 \
     X(NOTIFY, "NOTIFY", NEVER)                                                                     \
-    X(MULTIAPPEND, "MULTIAPPEND", NEVER)                                                           \
+    X(MULTIAPPEND, "MULTIAPPEND", UPSTREAM)                                                        \
     X(UTF8_ACCEPT, "UTF8=ACCEPT", NEVER)                                                           \
     X(UTF8_ONLY, "UTF8=ONLY", NEVER)                                                               \
     X(IMAP4REV2, "IMAP4rev2", NEVER)                                                               \
@@ -112,8 +112,8 @@ struct capability_listener {
 };
 /* The list before login, without "CAPABILITY ". */
 void capability_offer_before_login(const struct capability_listener *listener, struct buf *out);
-/* The list after login. */
-void capability_offer(const struct capabilities *upstream, struct buf *out);
+/* The list after login.  append_max: octets of one message that we take; 0: as many as upstream. */
+void capability_offer(const struct capabilities *upstream, uint64_t append_max, struct buf *out);
 /* Is it in that list? (What ENABLE or a command may use.) */
 bool capability_is_offered(const struct capabilities *upstream, enum capability cap);
 

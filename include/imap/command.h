@@ -123,11 +123,15 @@ enum status command_parse(struct unit unit, struct arena *arena, struct command 
  * command_parse() with the same results; says nothing about arguments. */
 enum status command_parse_head(struct unit unit, struct command *out) MUST_USE;
 
-/* At a READER_LITERAL event of an APPEND: OK, the announced literal is the message and
- * @out->args.append is complete: reader_stream() it; AGAIN: it belongs to the mailbox name:
- * reader_collect(); else it is wrong already.  After the stream the finished unit (holes in place)
+/* At a READER_LITERAL event of an APPEND: OK, the announced literal is the last of the messages of
+ * @out->args.append: reader_stream() or reader_collect() it; AGAIN: it belongs to the mailbox name:
+ * reader_collect(); else it is wrong already.  After a stream the finished unit (holes in place)
  * goes to command_parse(). */
 enum status command_parse_append(struct unit unit, struct arena *arena,
                                  struct command *out) MUST_USE;
+/* At the next such event, after a streamed message: @rest is what came behind that one.  The new
+ * message is added to @out, which command_parse_append() has made with the same arena. */
+enum status command_parse_append_more(struct unit rest, struct arena *arena,
+                                      struct command *out) MUST_USE;
 
 #endif

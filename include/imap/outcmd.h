@@ -48,6 +48,8 @@ void outcmd_string(struct outcmd *cmd, struct slice text);
 /* A mailbox name (quoted even when an atom would do: protocol T30). */
 void outcmd_mailbox(struct outcmd *cmd, struct slice name);
 void outcmd_literal(struct outcmd *cmd, struct slice octets, bool is_literal8);
+/* A mail: also one with NUL, which the server may refuse. */
+void outcmd_mail(struct outcmd *cmd, struct slice octets, bool is_literal8);
 /* The literal whose octets come later; once. */
 void outcmd_stream(struct outcmd *cmd, uint64_t size, bool is_literal8);
 /* The whole with literals inline as `{n}CRLF`, streamed ones as `{n}CRLF` alone: for logs and

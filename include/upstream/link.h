@@ -96,6 +96,9 @@ enum upcmd_flags {
     UPCMD_SEARCHES = 4, /* SEARCH, SORT, THREAD */
     UPCMD_COPIES = 8,   /* an untagged COPYUID */
     UPCMD_LISTS = 16,   /* LIST, NAMESPACE, QUOTA and the like */
+    /* With UPCMD_STREAM: the literal is not the end (MULTIAPPEND); link_stream_more() or
+     * link_stream_end() says what is, once the literal has been written whole. */
+    UPCMD_OPEN = 32,
     UPCMD_KINDS = UPCMD_SEARCHES | UPCMD_COPIES | UPCMD_LISTS,
 };
 
@@ -138,6 +141,10 @@ struct upcmd *link_send(struct link *link, struct outcmd *cmd, unsigned flags,
 void upcmd_detach(struct upcmd *cmd);
 /* Bytes of the streamed literal; takes what there is room for. */
 size_t link_stream_write(struct upcmd *cmd, struct slice bytes);
+/* Of an UPCMD_OPEN command whose literal has been written whole: @more follows, which ends with
+ * outcmd_stream() (emptied; want_data() will come), or nothing follows.  False: @more is not sound. */
+bool link_stream_more(struct upcmd *cmd, struct outcmd *more);
+void link_stream_end(struct upcmd *cmd);
 
 /* How long after a round trip what the link has told counts as fresh: the profile's time, a short one
  * where the server takes no IDLE. */

@@ -330,10 +330,41 @@ static void dispatch_feed(struct request *request)
     }
 }
 
+/* The newest before it with the same token: its link, or *wait_out when that has none yet. */
+static struct slot *find_ordered(const struct request *request, bool *wait_out)
+{
+    struct account *account = request->account;
+    const void *order = request->to.order;
+    struct request *other;
+    *wait_out = false;
+    DL_FOREACH(account->waiting, other) {
+        *wait_out = *wait_out || other->to.order == order;
+    }
+    if (*wait_out || account->sent == NULL) {
+        return NULL;
+    }
+    for (other = account->sent->prev; other->to.order != order; other = other->prev) {
+        if (other == account->sent) {
+            return NULL;
+        }
+    }
+    return slot__is_ready(other->slot) ? other->slot : NULL;
+}
+
+static struct slot *find_upload_slot(const struct request *request, bool *wait_out)
+{
+    struct slot *slot = NULL;
+    *wait_out = false;
+    if (request->to.order != NULL) {
+        slot = find_ordered(request, wait_out);
+    }
+    return slot != NULL || *wait_out ? slot : find_bulk(request, wait_out);
+}
+
 static void dispatch_bulk(struct request *request)
 {
     bool wait;
-    struct slot *slot = find_bulk(request, &wait);
+    struct slot *slot = find_upload_slot(request, &wait);
     struct feed *feed = request->to.feed;
     if (slot != NULL) {
         if (feed != NULL &&

@@ -245,7 +245,7 @@ void args__box_status(const struct args *args)
     args__status(args, status_items_parse(args->lx, &args->cmd->args.status.items));
 }
 
-static void append_date(const struct args *args, struct args_append *out)
+static void append_date(const struct args *args, struct append_message *out)
 {
     char canonical[DATE_TIME_TEXT_MAX + 1];
     struct slice text = lexer_string(args->lx, args->arena);
@@ -260,26 +260,58 @@ static void append_date(const struct args *args, struct args_append *out)
     }
 }
 
-void args__append_head(const struct args *args)
+static void append_literal(const struct args *args, struct append_message *out)
+{
+    struct lexer ahead = *args->lx;
+    if (lexer_streamed(&ahead, &out->size, &out->is_literal8)) {
+        *args->lx = ahead;
+        return;
+    }
+    struct lexer_value value = lexer_value(args->lx);
+    if (value.kind != VALUE_LITERAL) {
+        args__fail(args, "Missing message");
+        return;
+    }
+    out->size = value.size;
+    out->is_literal8 = value.is_literal8;
+    out->octets = value.content;
+}
+
+static void append_message(const struct args *args)
 {
     struct args_append *out = &args->cmd->args.append;
-    out->mailbox = args__mailbox(args);
+    struct append_message *at =
+        grow__array(args->arena, out->messages, out->n, &out->cap, sizeof(*at));
+    if (at == NULL) {
+        lexer_fail(args->lx, LIMIT);
+        return;
+    }
+    out->messages = at;
+    at += out->n;
+    *at = (struct append_message){.octets = {NULL, 0}};
     lexer_sp(args->lx);
     if (lexer_peek(args->lx) == '(') {
-        args__status(args, flags_parse_client(args->lx, args->arena, &out->flags));
+        args__status(args, flags_parse_client(args->lx, args->arena, &at->flags));
         lexer_sp(args->lx);
     }
     if (lexer_peek(args->lx) == '"') {
-        append_date(args, out);
+        append_date(args, at);
         lexer_sp(args->lx);
     }
-    if (!lexer_streamed(args->lx, &out->size, &out->is_literal8)) {
-        args__fail(args, "Missing message");
-    }
+    append_literal(args, at);
+    out->n += lexer_ok(args->lx) ? 1 : 0;
 }
 
-/* RFC 3502 (several messages) and RFC 4469 (CATENATE) are not offered: the literal is the end. */
+void args__append_messages(const struct args *args)
+{
+    do {
+        append_message(args);
+    } while (lexer_ok(args->lx) && !lexer_at_end(args->lx));
+}
+
+/* CATENATE (RFC 4469) is not offered: every message is a literal. */
 void args__append(const struct args *args)
 {
-    args__append_head(args);
+    args->cmd->args.append.mailbox = args__mailbox(args);
+    args__append_messages(args);
 }

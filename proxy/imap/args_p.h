@@ -45,9 +45,9 @@ void args__select(const struct args *args);
 void args__create(const struct args *args);
 void args__rename(const struct args *args);
 void args__box_status(const struct args *args);
-/* The mailbox, flags and date, up to the message literal. */
-void args__append_head(const struct args *args);
 void args__append(const struct args *args);
+/* Messages behind the mailbox, or behind those that were read before. */
+void args__append_messages(const struct args *args);
 /* One mailbox, one other name. */
 void args__one_mailbox(const struct args *args);
 void args__one_name(const struct args *args);

@@ -141,7 +141,24 @@ bool capability_is_offered(const struct capabilities *upstream, enum capability 
     return false;
 }
 
-void capability_offer(const struct capabilities *upstream, struct buf *out)
+/* RFC 7889: ours or the upstream's, whichever is less. */
+static void offer_appendlimit(const struct capabilities *upstream, uint64_t append_max,
+                              struct buf *out)
+{
+    uint64_t limit = upstream->appendlimit;
+    if (append_max > 0 && (limit == 0 || append_max < limit)) {
+        limit = append_max;
+    }
+    if (upstream->has_appendlimit || append_max > 0) {
+        buf_add_str(out, " APPENDLIMIT");
+        if (limit > 0) {
+            buf_add_char(out, '=');
+            buf_add_u64(out, limit);
+        }
+    }
+}
+
+void capability_offer(const struct capabilities *upstream, uint64_t append_max, struct buf *out)
 {
     size_t start = out->len;
     for (size_t i = 0; i < CAP_N; i++) {
@@ -152,11 +169,5 @@ void capability_offer(const struct capabilities *upstream, struct buf *out)
     if (capability_is_offered(upstream, CAP_QUOTA) || capability_is_offered(upstream, CAP_ACL)) {
         buf_add(out, slice_of(upstream->passed, upstream->passed_len));
     }
-    if (upstream->has_appendlimit) {
-        buf_add_str(out, " APPENDLIMIT");
-        if (upstream->appendlimit > 0) {
-            buf_add_char(out, '=');
-            buf_add_u64(out, upstream->appendlimit);
-        }
-    }
+    offer_appendlimit(upstream, append_max, out);
 }

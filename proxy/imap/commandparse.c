@@ -123,7 +123,17 @@ enum status command_parse_append(struct unit unit, struct arena *arena, struct c
         return AGAIN;
     }
     struct args args = {&lx, arena, out};
-    args__append_head(&args);
+    args__append(&args);
+    lexer_end(&lx);
+    return fail(out, lexer_status(&lx), "Invalid arguments");
+}
+
+enum status command_parse_append_more(struct unit rest, struct arena *arena, struct command *out)
+{
+    struct lexer lx;
+    lexer_init(&lx, rest, LEXER_LENIENT);
+    struct args args = {&lx, arena, out};
+    args__append_messages(&args);
     lexer_end(&lx);
     return fail(out, lexer_status(&lx), "Invalid arguments");
 }

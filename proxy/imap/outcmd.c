@@ -157,6 +157,11 @@ void outcmd_literal(struct outcmd *cmd, struct slice octets, bool is_literal8)
         cmd->failed = true;
         return;
     }
+    outcmd_mail(cmd, octets, is_literal8);
+}
+
+void outcmd_mail(struct outcmd *cmd, struct slice octets, bool is_literal8)
+{
     add_part(cmd, OUTCMD_LITERAL, octets.len, is_literal8);
     if (outcmd_ok(cmd)) {
         buf_add(&cmd->bytes, octets);

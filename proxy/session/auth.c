@@ -128,7 +128,8 @@ static void logged_in(struct session *session, struct job *job)
     struct buf text;
     buf_init(&text, 0);
     buf_add_str(&text, "OK [CAPABILITY ");
-    capability_offer(account_capabilities(session->account), &text);
+    capability_offer(account_capabilities(session->account),
+                     session->settings->limits.append_bytes, &text);
     buf_add_str(&text, "] Logged in");
     session__goto(session, SESSION_AUTHENTICATED, "login");
     conn_set_secret(session->conn, false);

@@ -12,7 +12,8 @@ static enum step run_capability(struct session *session, struct job *job)
     buf_reset(out);
     buf_add_str(out, "* CAPABILITY ");
     if (session->account != NULL) {
-        capability_offer(account_capabilities(session->account), out);
+        capability_offer(account_capabilities(session->account),
+                         session->settings->limits.append_bytes, out);
     } else {
         auth_offer_before_login(session, out);
     }

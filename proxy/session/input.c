@@ -6,7 +6,11 @@
 #include "base/log.h"
 #include "session_p.h"
 
-enum { QUEUE_BYTES = 1024 * 1024 }; /* of parsed commands; then reading waits */
+enum {
+    QUEUE_BYTES = 1024 * 1024, /* of parsed commands; then reading waits */
+    KEPT_MESSAGE_MAX = 64 * 1024, /* of an APPEND that is not streamed; a command may hold it */
+    KEPT_SYNC_MESSAGE_MAX = 4096,
+};
 
 static const struct verb *const verbs[CMD_N] = {
     [CMD_CAPABILITY] = &verb_capability, [CMD_NOOP] = &verb_noop,
@@ -155,15 +159,36 @@ static void spoil_append(struct session *session)
     session->input_ops->data_end(session, job);
 }
 
+/* A small message is kept with its command where the client does not wait for a "+"; a very small one
+ * also where it does, but only when the upstream would get it unasked as well: no early NO is lost. */
+static bool may_keep_message(const struct session *session, const struct job *job)
+{
+    const struct reader_literal *literal = &session->reader.literal;
+    const struct capabilities *caps = account_capabilities(session->account);
+    size_t so_far = reader_unit(&session->reader).text.len;
+    bool is_free = capability_has(caps, CAP_LITERAL_PLUS) || capability_has(caps, CAP_LITERAL_MINUS);
+    size_t most = !literal->is_sync ? KEPT_MESSAGE_MAX : is_free ? KEPT_SYNC_MESSAGE_MAX : 0;
+    const struct args_append *args = &job->parsed.args.append;
+    if (args->n > 1 && !capability_is_offered(caps, CAP_MULTIAPPEND)) {
+        return false;
+    }
+    return literal->size > 0 && literal->size <= most && so_far + literal->size <= KEPT_MESSAGE_MAX;
+}
+
+static void free_new_job(struct job *job)
+{
+    arena_reset(&job->arena);
+    alloc_free(job);
+}
+
 static void take_append(struct session *session)
 {
     struct job *job = new_job();
     struct unit copy = copy_unit(job, reader_unit(&session->reader));
     enum status st =
         job->arena.failed ? LIMIT : command_parse_append(copy, &job->arena, &job->parsed);
-    if (st == AGAIN) { /* the mailbox name as a literal */
-        arena_reset(&job->arena);
-        alloc_free(job);
+    if (st == AGAIN || (st == OK && may_keep_message(session, job))) {
+        free_new_job(job); /* the mailbox's name, or parsed again with its literal */
         collect_literal(session);
         return;
     }
@@ -176,10 +201,33 @@ static void take_append(struct session *session)
     }
 }
 
+/* Behind a streamed message: another one, or something that may not be there.  False: that. */
+static bool take_append_more(struct session *session)
+{
+    struct job *job = session->append_job;
+    struct unit unit = reader_unit(&session->reader);
+    bool is_offered = capability_is_offered(account_capabilities(session->account), CAP_MULTIAPPEND);
+    if (!is_offered || unit.holes_n < 2) {
+        return false;
+    }
+    struct unit_hole hole = unit.holes[unit.holes_n - 1];
+    size_t from = unit.holes[unit.holes_n - 2].offset;
+    struct slice text = arena_copy(&job->arena, slice_sub(unit.text, from, unit.text.len));
+    struct unit rest = {.text = text, .base = from, .holes = &hole, .holes_n = 1};
+    if (text.data == NULL || command_parse_append_more(rest, &job->arena, &job->parsed) != OK) {
+        return false;
+    }
+    session->input_ops->more(session, job);
+    return true;
+}
+
 /* It is not in a command: a job takes the lines itself (IDLE, AUTHENTICATE), and this one is wrong
  * whatever follows. */
 static void take_stray_literal(struct session *session)
 {
+    if (session->append_job != NULL && take_append_more(session)) {
+        return;
+    }
     if (session->append_job != NULL) {
         spoil_append(session);
     } else {
@@ -260,7 +308,10 @@ static void take(struct session *session, enum reader_event event)
         }
         break;
     case READER_LITERAL:
-        if (session->skips_unit) {
+        if (session->skips_unit && session->reader.literal.is_sync) {
+            session->skips_unit = false; /* it will not come: nobody asks for it */
+            reader_refuse(&session->reader);
+        } else if (session->skips_unit) {
             reader_skip(&session->reader);
         } else {
             take_literal(session);

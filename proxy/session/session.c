@@ -555,7 +555,7 @@ struct session *session_create(const struct session_env *env, int fd, const stru
     const struct reader_limits reader_limits = {
         .max_line_bytes = limits->line_bytes,
         .max_unit_bytes = limits->command_bytes,
-        .max_literals = 64,
+        .max_literals = 512,
     };
     const struct conn_accept_opts opts = {
         .peer = peer, .tls = listener->settings->is_tls ? listener->tls : NULL};

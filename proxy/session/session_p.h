@@ -126,6 +126,8 @@ struct input_ops {
     size_t (*room)(struct session *session, struct job *job);
     void (*data)(struct session *session, struct job *job, struct slice bytes);
     void (*data_end)(struct session *session, struct job *job);
+    /* Behind it another message is announced; it was added to the job's arguments. */
+    void (*more)(struct session *session, struct job *job);
 };
 
 /* --- session.c --- */

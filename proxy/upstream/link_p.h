@@ -74,6 +74,7 @@ struct upcmd {
     size_t stop_at;     /* the next one */
     size_t stream_stop; /* index of the stop where the streamed literal stands, or SIZE_MAX */
     uint64_t stream_left;
+    bool is_answered; /* NO came while its last octets are being written: they must go all the same */
     struct buf filled; /* FILLING: the streamed literal */
 };
 
@@ -183,6 +184,8 @@ char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX]);
 void upcmd__stop(struct upcmd *cmd);
 /* cmd->parts (and filled) to cmd->wire. */
 void upcmd__build(struct upcmd *cmd);
+/* The next parts of one that is UPCMD_OPEN, in the place of what has been written. */
+void upcmd__build_more(struct upcmd *cmd);
 void upcmd__destroy(struct upcmd *cmd);
 /* May a literal of that size go without waiting? */
 bool wire__is_free(const struct capabilities *caps, uint64_t size);

@@ -34,6 +34,12 @@ static bool is_internal(const struct upcmd *cmd)
     return (cmd->flags & UPCMD__INTERNAL) != 0;
 }
 
+/* Does its streamed literal not end it? */
+static bool is_open(const struct upcmd *cmd)
+{
+    return (cmd->flags & UPCMD_OPEN) != 0;
+}
+
 void pipeline__kick(struct link *link)
 {
     if (!link__is_over(link)) {
@@ -159,7 +165,7 @@ size_t link_load(const struct link *link)
 void upcmd_detach(struct upcmd *cmd)
 {
     struct link *link = cmd->link;
-    bool has_stream = cmd->stream_left > 0;
+    bool has_stream = cmd->stream_left > 0 || is_open(cmd);
     cmd->ops = NULL;
     if (link->literal_owner == cmd) {
         link->literal_owner = NULL;
@@ -216,7 +222,7 @@ static bool may_send(struct link *link, const struct upcmd *cmd)
 
 static bool needs_filling(const struct upcmd *cmd)
 {
-    return cmd->stream_left > 0 && cmd->stream_left <= LINK__SMALL_STREAM_MAX &&
+    return cmd->stream_left > 0 && !is_open(cmd) && cmd->stream_left <= LINK__SMALL_STREAM_MAX &&
            wire__is_free(&cmd->link->caps, cmd->stream_left);
 }
 
@@ -314,6 +320,11 @@ static bool write_current(struct link *link)
     }
     cmd->stage = UPCMD_SENT;
     link->current = NULL;
+    if (cmd->is_answered) {
+        link->alone = link->alone == cmd ? NULL : link->alone;
+        list_remove(&link->flight, cmd);
+        upcmd__destroy(cmd);
+    }
     return true;
 }
 
@@ -347,7 +358,8 @@ void pipeline__go_ahead(struct link *link, const struct response *r)
             LOG_Q(r->text));
         return;
     }
-    bool is_stream = cmd->stop_at == cmd->stream_stop && cmd->stream_left > 0;
+    bool is_stream =
+        cmd->stop_at == cmd->stream_stop && (cmd->stream_left > 0 || is_open(cmd));
     cmd->stop_at++;
     cmd->stage = is_stream ? UPCMD_STREAMING : UPCMD_WRITING;
     pipeline__kick(link);
@@ -390,11 +402,42 @@ size_t link_stream_write(struct upcmd *cmd, struct slice bytes)
         taken = stream_to_conn(cmd, bytes);
     }
     cmd->stream_left -= taken;
-    if (taken > 0 && cmd->stream_left == 0) {
+    if (taken > 0 && cmd->stream_left == 0 && !is_open(cmd)) {
         cmd->stage = cmd->stage == UPCMD_STREAMING ? UPCMD_WRITING : cmd->stage;
         pipeline__kick(link);
     }
     return taken;
+}
+
+static void go_on(struct upcmd *cmd)
+{
+    cmd->stage = UPCMD_WRITING;
+    pipeline__kick(cmd->link);
+}
+
+bool link_stream_more(struct upcmd *cmd, struct outcmd *more)
+{
+    CHECK(is_open(cmd) && cmd->stage == UPCMD_STREAMING && cmd->stream_left == 0);
+    if (!outcmd_ok(more)) {
+        return false;
+    }
+    outcmd_fini(&cmd->parts);
+    cmd->parts = *more;
+    outcmd_init(more);
+    cmd->stream_left = parts_stream_bytes(&cmd->parts);
+    upcmd__build_more(cmd);
+    go_on(cmd);
+    return true;
+}
+
+void link_stream_end(struct upcmd *cmd)
+{
+    CHECK(is_open(cmd) && cmd->stage == UPCMD_STREAMING && cmd->stream_left == 0);
+    cmd->flags &= ~(unsigned)UPCMD_OPEN;
+    buf_reset(&cmd->wire);
+    cmd->wire_pos = cmd->stops_n = cmd->stop_at = 0;
+    buf_add_str(&cmd->wire, "\r\n");
+    go_on(cmd);
 }
 
 /* --- responses ---------------------------------------------------------------------------------
@@ -411,14 +454,30 @@ static enum status cond_status(enum response_cond cond)
     return cond == COND_OK ? OK : cond == COND_NO ? DENIED : PROTOCOL;
 }
 
+/* The rest is a literal that the server swallows (RFC 7888 4), as it does not know that we know. */
+static void write_the_rest(struct upcmd *cmd, const struct response *r)
+{
+    const struct upcmd_ops *ops = cmd->ops;
+    cmd->is_answered = true;
+    cmd->ops = NULL;
+    if (ops != NULL && ops->done != NULL) {
+        ops->done(cmd->arg, cond_status(r->cond), r, false);
+    }
+}
+
 /* NO or BAD before the command was complete.  Where the server waits for us to go on after "+" it
- * has not got our literal and never will; anywhere else the rest of the command would be taken for
- * a command. */
+ * has not got our literal and never will; where all that is left goes without "+" it is written;
+ * anywhere else the rest of the command would be taken for a command. */
 static void answered_early(struct link *link, struct upcmd *cmd, const struct response *r)
 {
     bool is_clean = cmd->stage == UPCMD_AWAIT_GO;
     if (r->cond == COND_OK) {
         link__lose(link, PROTOCOL, NULL, "OK to a command that was not complete");
+        return;
+    }
+    if (cmd->stage == UPCMD_WRITING && cmd->stop_at == cmd->stops_n && cmd->stops_n == 0 &&
+        !cmd->is_answered) {
+        write_the_rest(cmd, r);
         return;
     }
     list_remove(&link->flight, cmd);

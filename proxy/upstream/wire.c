@@ -44,11 +44,9 @@ static void wire_stream(struct upcmd *cmd, const struct outcmd_part *part)
     }
 }
 
-void upcmd__build(struct upcmd *cmd)
+static void wire_parts(struct upcmd *cmd)
 {
     const struct capabilities *caps = &cmd->link->caps;
-    char tag[LINK__TAG_MAX];
-    buf_printf(&cmd->wire, "%s ", wire__tag(cmd->tag, tag));
     for (size_t i = 0; i < cmd->parts.parts_n; i++) {
         const struct outcmd_part *part = &cmd->parts.parts[i];
         switch (part->kind) {
@@ -64,10 +62,26 @@ void upcmd__build(struct upcmd *cmd)
             break;
         }
     }
-    buf_add_str(&cmd->wire, "\r\n");
     CHECK(buf_ok(&cmd->wire));
     outcmd_reset(&cmd->parts);
     buf_fini(&cmd->filled);
+}
+
+void upcmd__build(struct upcmd *cmd)
+{
+    char tag[LINK__TAG_MAX];
+    buf_printf(&cmd->wire, "%s ", wire__tag(cmd->tag, tag));
+    wire_parts(cmd);
+    if ((cmd->flags & UPCMD_OPEN) == 0) {
+        buf_add_str(&cmd->wire, "\r\n");
+    }
+}
+
+void upcmd__build_more(struct upcmd *cmd)
+{
+    buf_reset(&cmd->wire);
+    cmd->wire_pos = cmd->stops_n = cmd->stop_at = 0;
+    wire_parts(cmd);
 }
 
 void upcmd__destroy(struct upcmd *cmd)

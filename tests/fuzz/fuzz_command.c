@@ -65,7 +65,9 @@ static void check(const struct command *cmd, struct arena *arena)
         MUST(slice_find(cmd->args.copy.mailbox, '\0') == cmd->args.copy.mailbox.len);
         break;
     case CMD_APPEND:
-        check_clean(cmd->args.append.date);
+        for (size_t i = 0; i < cmd->args.append.n; i++) {
+            check_clean(cmd->args.append.messages[i].date);
+        }
         break;
     case CMD_SORT:
         check_clean(cmd->args.search.sort_program);

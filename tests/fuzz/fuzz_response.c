@@ -70,7 +70,7 @@ static void try_data(const struct response *r, struct arena *arena)
     (void)st;
     struct capabilities caps;
     capability_parse(r->code_args, &caps);
-    capability_offer(&caps, &out);
+    capability_offer(&caps, 0, &out);
     buf_fini(&out);
     ranges_fini(&set);
 }

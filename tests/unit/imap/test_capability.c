@@ -9,7 +9,7 @@ static const char *offered(const char *words)
     struct buf out;
     buf_init(&out, 0);
     capability_parse(slice_str(words), &caps);
-    capability_offer(&caps, &out);
+    capability_offer(&caps, 0, &out);
     const char *copy = cstr(buf_slice(&out));
     buf_fini(&out);
     return copy;
@@ -30,7 +30,7 @@ static void dovecot(void **state)
         ALWAYS
         " UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN SORT SORT=DISPLAY "
         "THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS LIST-EXTENDED LIST-STATUS SPECIAL-USE "
-        "STATUS=SIZE BINARY SAVEDATE PREVIEW METADATA I18NLEVEL=1");
+        "STATUS=SIZE BINARY SAVEDATE PREVIEW METADATA I18NLEVEL=1 MULTIAPPEND");
     assert_true(capability_has(&caps, CAP_NOTIFY));
     assert_false(capability_is_offered(&caps, CAP_NOTIFY));
 }
@@ -50,6 +50,15 @@ static void gmail_and_others(void **state)
                         ALWAYS " CONDSTORE QRESYNC ESEARCH SEARCHRES APPENDLIMIT");
     assert_string_equal(offered("ACL RIGHTS=kxten QUOTA QUOTA=RES-STORAGE RIGHTS=a(b"),
                         ALWAYS " ESEARCH SEARCHRES QUOTA ACL RIGHTS=kxten QUOTA=RES-STORAGE");
+    struct buf limited;
+    buf_init(&limited, 0);
+    (void)offered("APPENDLIMIT=5000");
+    capability_offer(&caps, 400, &limited);
+    assert_non_null(strstr(cstr(buf_slice(&limited)), " APPENDLIMIT=400"));
+    buf_reset(&limited);
+    capability_offer(&caps, 6000, &limited);
+    assert_non_null(strstr(cstr(buf_slice(&limited)), " APPENDLIMIT=5000"));
+    buf_fini(&limited);
     (void)offered("MESSAGELIMIT=1000");
     assert_int_equal(caps.messagelimit, 1000);
     struct buf flood;

@@ -184,10 +184,10 @@ static void append_heads(void **state)
     struct unit unit = {.text = text, .holes = &hole, .holes_n = 1};
     assert_int_equal(command_parse_append(unit, &test_arena, &cmd), OK);
     ASSERT_TEXT(cmd.args.append.mailbox, "Sent");
-    assert_int_equal(cmd.args.append.flags.system, IMAP_FLAG_SEEN);
-    assert_int_equal(cmd.args.append.flags.keywords_n, 1);
-    ASSERT_TEXT(cmd.args.append.date, " 1-Feb-2026 10:11:12 +0100");
-    assert_int_equal(cmd.args.append.size, 310);
+    assert_int_equal(cmd.args.append.messages[0].flags.system, IMAP_FLAG_SEEN);
+    assert_int_equal(cmd.args.append.messages[0].flags.keywords_n, 1);
+    ASSERT_TEXT(cmd.args.append.messages[0].date, " 1-Feb-2026 10:11:12 +0100");
+    assert_int_equal(cmd.args.append.messages[0].size, 310);
     assert_int_equal(command_parse(unit, &test_arena, &cmd), OK);
     /* the mailbox is a literal that is still to come */
     text = SLICE("a APPEND {4}\r\n");
@@ -207,14 +207,47 @@ static void append_refusals(void **state)
     (void)state;
     const char *const bad[] = {"a APPEND x (\\Recent) {3}\r\n", "a APPEND x (\\Foo) {3}\r\n",
                                "a APPEND x \"32-Feb-2026 10:11:12 +0100\" {3}\r\n",
-                               "a APPEND x y {3}\r\n", "a APPEND {3}\r\nabc {2}\r\n x {3}\r\n"};
+                               "a APPEND x y {3}\r\n", "a APPEND {3}\r\nabc {2}\r\n x{3}\r\n"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct unit_hole hole = {strlen(bad[i]), 3};
         struct unit unit = {.text = slice_str(bad[i]), .holes = &hole, .holes_n = 1};
         assert_int_equal(command_parse_append(unit, &test_arena, &cmd), SYNTAX);
     }
     assert_int_equal(parse("a APPEND x"), SYNTAX);
-    assert_int_equal(parse("a APPEND x {3}\r\nabc"), SYNTAX); /* kept, not streamed: not ours */
+    assert_int_equal(parse("a APPEND x (\\Seen)"), SYNTAX);
+    assert_int_equal(parse("a APPEND x {3}\r\nabc y"), SYNTAX);
+    assert_int_equal(parse("a APPEND x {3}\r\nabc (\\Seen)"), SYNTAX);
+    assert_int_equal(parse("a APPEND x \"abc\""), SYNTAX);
+}
+
+/* RFC 3502: several messages in one command, kept or streamed. */
+static void append_several(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("a APPEND x (\\Seen) {3}\r\nabc \" 1-Feb-2026 10:11:12 +0100\" ~{2+}\r\nde"), OK);
+    const struct args_append *append = &cmd.args.append;
+    assert_int_equal(append->n, 2);
+    ASSERT_TEXT(append->messages[0].octets, "abc");
+    assert_int_equal(append->messages[0].flags.system, IMAP_FLAG_SEEN);
+    assert_false(append->messages[0].is_literal8);
+    ASSERT_TEXT(append->messages[1].octets, "de");
+    assert_true(append->messages[1].has_date && append->messages[1].is_literal8);
+    /* the third is announced; then a fourth, behind it */
+    struct slice text = SLICE("a APPEND x {1}\r\na {1}\r\nb {9}\r\n ($K) {310}\r\n");
+    size_t end = text.len - strlen(" ($K) {310}\r\n");
+    const struct unit_hole holes[] = {{end, 9}, {text.len, 310}};
+    struct unit unit = {.text = slice_sub(text, 0, end), .holes = holes, .holes_n = 1};
+    assert_int_equal(command_parse_append(unit, &test_arena, &cmd), OK);
+    assert_int_equal(append->n, 3);
+    assert_null(append->messages[2].octets.data);
+    assert_int_equal(append->messages[2].size, 9);
+    unit = (struct unit){.text = text, .holes = holes, .holes_n = 2};
+    assert_int_equal(command_parse_append_more(unit_from(unit, end), &test_arena, &cmd), OK);
+    assert_int_equal(append->n, 4);
+    assert_int_equal(append->messages[3].size, 310);
+    assert_int_equal(append->messages[3].flags.keywords_n, 1);
+    assert_int_equal(command_parse(unit, &test_arena, &cmd), OK);
+    assert_int_equal(append->n, 4);
 }
 
 static void fetch_forms(void **state)
@@ -422,7 +455,7 @@ int main(void)
         TEST(select_forms),
         TEST(names_and_lists),
         TEST(append_heads),
-        TEST(append_refusals),
+        TEST(append_refusals), TEST(append_several),
         TEST(fetch_forms),
         TEST(store_forms),
         TEST(search_forms),
