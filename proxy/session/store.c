@@ -279,7 +279,7 @@ static bool plan_ahead(struct session *session, struct job *job)
 {
     struct store_work *work = job->work;
     const struct args_store *args = &job->parsed.args.store;
-    if (!may_go_ahead(session, job)) {
+    if (session->view == NULL || !may_go_ahead(session, job)) {
         return false;
     }
     work->write.session = session;

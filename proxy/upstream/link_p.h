@@ -182,9 +182,8 @@ void pipeline__add(struct link *link, struct upcmd *cmd);
 char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX]);
 /* "+" must come before what is added to the wire next. */
 void upcmd__stop(struct upcmd *cmd);
-/* cmd->parts (and filled) to cmd->wire. */
+/* cmd->parts (and filled) to cmd->wire; more: of an UPCMD_OPEN one, in the place of what it wrote. */
 void upcmd__build(struct upcmd *cmd);
-/* The next parts of one that is UPCMD_OPEN, in the place of what has been written. */
 void upcmd__build_more(struct upcmd *cmd);
 void upcmd__destroy(struct upcmd *cmd);
 /* May a literal of that size go without waiting? */
