@@ -58,6 +58,7 @@ void mailbox_reset(struct mailbox *mailbox, uint32_t uidvalidity)
     mailbox->version++;
     mailbox->seen_modseq = 0;
     mailbox->synced_modseq = 0;
+    mailbox->base_modseq = 0;
     mailbox->uidvalidity = uidvalidity;
     mailbox->uidnext = 1;
     mailbox->uid_high = 0;
@@ -148,6 +149,17 @@ void mailbox_sync_point(struct mailbox *mailbox)
     }
 }
 
+uint64_t mailbox_base_modseq(const struct mailbox *mailbox)
+{
+    return mailbox->base_modseq;
+}
+
+void mailbox_set_base_modseq(struct mailbox *mailbox, uint64_t modseq)
+{
+    mailbox->base_modseq = modseq;
+    mailbox->header_dirty = true;
+}
+
 uint32_t mailbox_recent_floor(const struct mailbox *mailbox)
 {
     return mailbox->recent_floor;
@@ -205,6 +217,11 @@ struct slice mailbox_permanent_flags(const struct mailbox *mailbox)
     return buf_slice(&mailbox->permanent_flags);
 }
 
+uint64_t mailbox_lists_version(const struct mailbox *mailbox)
+{
+    return mailbox->lists_version;
+}
+
 enum status mailbox_set_id(struct mailbox *mailbox, struct slice id)
 {
     if (id.len > MAILBOX_ID_MAX) {
@@ -260,39 +277,30 @@ enum status mailbox_load_uids(struct mailbox *mailbox, const struct ranges *uids
     if (ranges_count(uids) > max_n) {
         return LIMIT;
     }
-    for (size_t i = 0; i < uids->n; i++) {
-        for (uint64_t uid = uids->at[i].first; uid <= uids->at[i].last; uid++) {
-            struct mailbox_entry entry = {.uid = (uint32_t)uid};
-            TRY(mailbox_load(mailbox, &entry));
-        }
+    if (uids->n > 0 && (uids->at[0].first == 0 || uids->at[0].first <= mailbox->uid_high ||
+                        uids->at[uids->n - 1].last == UINT32_MAX)) {
+        return PROTOCOL;
     }
+    for (size_t i = 0; i < uids->n; i++) {
+        messages_append_run(&mailbox->messages, uids->at[i].first, uids->at[i].last);
+        ranges_add(&mailbox->dirty, uids->at[i].first / PACK_BLOCK_UIDS,
+                   uids->at[i].last / PACK_BLOCK_UIDS);
+    }
+    if (uids->n > 0) {
+        mailbox_raise_uid_high(mailbox, uids->at[uids->n - 1].last);
+    }
+    mailbox->header_dirty = true;
+    mailbox->version++;
     return OK;
 }
 
-enum status mailbox_load_flags(struct mailbox *mailbox, uint32_t flags, const struct ranges *uids)
+void mailbox_raise_uid_high(struct mailbox *mailbox, uint32_t uid)
 {
-    CHECK(mailbox->views == NULL);
-    struct messages *m = &mailbox->messages;
-    uint32_t old = FLAGS_NONE; /* the last set added to, and what became of it */
-    uint32_t sum = flags;
-    for (size_t i = 0; i < uids->n; i++) {
-        struct place place = messages_lower(m, uids->at[i].first);
-        while (place.chunk < m->n) {
-            struct mailbox_entry entry = messages_get(m, place);
-            if (entry.uid > uids->at[i].last) {
-                break;
-            }
-            if (entry.flags != old) {
-                TRY(flags_apply(mailbox->flags, entry.flags, FLAG_OP_ADD, flags, &sum));
-                old = entry.flags;
-            }
-            messages_set_flags(m, place, sum);
-            mark_block(mailbox, entry.uid);
-            (void)messages_step(m, &place);
-        }
+    if (uid > mailbox->uid_high && uid < UINT32_MAX) {
+        mailbox->uid_high = uid;
+        mailbox->header_dirty = true;
+        mailbox->uidnext = uid >= mailbox->uidnext ? uid + 1 : mailbox->uidnext;
     }
-    mailbox->version++;
-    return OK;
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -357,7 +365,9 @@ static bool set_entry(struct mailbox *mailbox, uint32_t uid, uint32_t flags, uin
     mailbox_saw_modseq(mailbox, modseq);
     mailbox->version++;
     mark_block(mailbox, uid);
-    if (logs && (is_other || old.modseq != 0)) { /* to learn a modseq is no news */
+    uint64_t base = mailbox->base_modseq;
+    bool is_learnt = old.modseq == 0 && (base == 0 || modseq <= base);
+    if (logs && (is_other || !is_learnt)) { /* to learn a modseq is no news */
         changelog_add(&mailbox->log, is_other ? CHANGE_FLAGS : CHANGE_MODSEQ, uid);
     }
     return is_other;

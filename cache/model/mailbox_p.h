@@ -33,6 +33,7 @@ struct mailbox {
 
     uint64_t seen_modseq;
     uint64_t synced_modseq;
+    uint64_t base_modseq; /* what is not known is at most this */
     uint32_t uidvalidity;
     uint32_t uidnext;
     uint32_t uid_high; /* the highest UID that ever was in the model */

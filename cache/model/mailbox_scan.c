@@ -1,6 +1,7 @@
 /* Scans: one pass over the arrays of the chunks concerned, the predicate asked once per set. */
 #include "base/alloc.h"
 #include "mailbox_p.h"
+#include "model/pack.h"
 
 enum verdict { UNKNOWN, MISS, HIT };
 
@@ -11,6 +12,7 @@ struct scan {
     flags_match_fn *match;
     const void *arg;
     uint64_t above; /* modseq */
+    bool is_unknown; /* modseq 0 is looked for */
 };
 
 /* Indices of the hits among [from, to); no branch on an outcome that nobody can foretell. */
@@ -20,7 +22,9 @@ static uint32_t collect(struct scan *scan, const struct chunk *c, uint32_t from,
     uint32_t n = 0;
     for (uint32_t i = from; i < to; i++) {
         bool hit = false;
-        if (scan->verdict == NULL) {
+        if (scan->is_unknown) {
+            hit = c->modseq[i] == 0;
+        } else if (scan->verdict == NULL) {
             hit = c->modseq[i] >= scan->above;
         } else {
             uint8_t *verdict = &scan->verdict[c->flags[i]];
@@ -101,4 +105,89 @@ void mailbox_scan_uids(const struct mailbox *mailbox, const struct ranges *withi
 {
     struct scan scan = {.messages = &mailbox->messages, .out = out};
     scan_within(&scan, within);
+}
+
+void mailbox_scan_unknown(const struct mailbox *mailbox, const struct ranges *within,
+                          struct ranges *out)
+{
+    struct scan scan = {.messages = &mailbox->messages, .out = out, .is_unknown = true};
+    scan_within(&scan, within);
+}
+
+/* --- a flag as the upstream's SEARCH tells it --------------------------------------------------- */
+
+struct wearing {
+    uint32_t flags;
+};
+
+static bool wears(const struct flags *flags, uint32_t id, const void *arg)
+{
+    const struct wearing *wearing = arg;
+    size_t n;
+    const uint16_t *keyword = flags_keywords_of(flags, wearing->flags, &n);
+    uint8_t bits = flags_bits(flags, wearing->flags);
+    bool all = (flags_bits(flags, id) & bits) == bits;
+    for (size_t i = 0; i < n && all; i++) {
+        all = flags_has_keyword(flags, id, keyword[i]);
+    }
+    return all;
+}
+
+/* Put on or take off, one walk; the sum of two sets is looked up once for a run of equal ones. */
+static enum status change_flag(struct mailbox *mailbox, const struct ranges *uids,
+                               enum flag_op op, uint32_t flags, bool is_first)
+{
+    struct messages *m = &mailbox->messages;
+    uint32_t old = UINT32_MAX;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < uids->n; i++) {
+        struct place place = messages_lower(m, uids->at[i].first);
+        while (place.chunk < m->n) {
+            struct mailbox_entry entry = messages_get(m, place);
+            if (entry.uid > uids->at[i].last) {
+                break;
+            }
+            if (entry.flags != old) {
+                TRY(flags_apply(mailbox->flags, entry.flags, op, flags, &sum));
+                old = entry.flags;
+            }
+            if (is_first) {
+                messages_set_flags(m, place, sum);
+            } else {
+                TRY(mailbox_set_flags(mailbox, entry.uid, sum, 0, NULL));
+            }
+            (void)messages_step(m, &place);
+        }
+        ranges_add(&mailbox->dirty, uids->at[i].first / PACK_BLOCK_UIDS,
+                   uids->at[i].last / PACK_BLOCK_UIDS);
+    }
+    mailbox->version++;
+    return OK;
+}
+
+enum status mailbox_apply_flag(struct mailbox *mailbox, uint32_t flags, const struct ranges *uids,
+                               const struct ranges *except, bool is_first)
+{
+    struct wearing wearing = {.flags = flags};
+    struct ranges have, present, change;
+    ranges_init(&have, 0);
+    ranges_init(&present, 0);
+    ranges_init(&change, 0);
+    flags_ref(mailbox->flags, flags, 1);
+    mailbox_scan_flags(mailbox, NULL, wears, &wearing, &have);
+    mailbox_scan_uids(mailbox, uids, &present);
+    ranges_copy(&present, &change);
+    ranges_subtract(&change, &have);
+    ranges_subtract(&change, except);
+    enum status st = change_flag(mailbox, &change, FLAG_OP_ADD, flags, is_first);
+    ranges_subtract(&have, &present);
+    ranges_subtract(&have, except);
+    if (st == OK) {
+        st = change_flag(mailbox, &have, FLAG_OP_REMOVE, flags, is_first);
+    }
+    flags_unref(mailbox->flags, flags, 1);
+    ranges_fini(&have);
+    ranges_fini(&present);
+    ranges_fini(&change);
+    return st;
 }

@@ -268,6 +268,36 @@ void messages_insert(struct messages *m, const struct mailbox_entry *entry)
     refresh_from(m, place.chunk);
 }
 
+void messages_append_run(struct messages *m, uint32_t first, uint32_t last)
+{
+    uint64_t left = (uint64_t)last - first + 1;
+    while (left > 0) {
+        if (m->n == 0 || m->chunk[m->n - 1].n == CHUNK_MAX) {
+            open_chunk(m, m->n);
+        }
+        struct chunk *c = &m->chunk[m->n - 1];
+        uint32_t n = left < CHUNK_MAX - c->n ? (uint32_t)left : CHUNK_MAX - c->n;
+        if (c->n + n > c->cap) {
+            uint32_t cap = c->cap * 2 > CHUNK_FIRST_CAP ? c->cap * 2 : CHUNK_FIRST_CAP;
+            cap = c->n + n > cap ? c->n + n : cap;
+            chunk_resize(c, cap < CHUNK_MAX ? cap : CHUNK_MAX);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            c->uid[c->n + i] = first + i;
+        }
+        memset(c->flags + c->n, 0, n * sizeof(*c->flags));
+        memset(c->modseq + c->n, 0, n * sizeof(*c->modseq));
+        c->n += n;
+        c->unseen += n;
+        m->unseen += n;
+        m->count += n;
+        flags_ref(m->flags, FLAGS_NONE, n);
+        first += n;
+        left -= n;
+        refresh_from(m, m->n - 1);
+    }
+}
+
 void messages_set_flags(struct messages *m, struct place place, uint32_t flags)
 {
     struct chunk *c = &m->chunk[place.chunk];

@@ -49,6 +49,8 @@ struct mailbox_entry messages_get(const struct messages *m, struct place place);
 bool messages_step(const struct messages *m, struct place *place);
 /* entry: a UID not present. */
 void messages_insert(struct messages *m, const struct mailbox_entry *entry);
+/* first..last, above all that are there, without flags. */
+void messages_append_run(struct messages *m, uint32_t first, uint32_t last);
 void messages_set_flags(struct messages *m, struct place place, uint32_t flags);
 void messages_remove(struct messages *m, struct place place);
 /* removed_out: exactly those that were there. */

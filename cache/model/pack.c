@@ -1,4 +1,4 @@
-/* header: 'M' version uidvalidity uidnext uid_high synced_modseq recent_floor exists
+/* header: 'M' version uidvalidity uidnext uid_high synced_modseq base_modseq recent_floor exists
  *         n { len keyword }  len FLAGS  len PERMANENTFLAGS  len MAILBOXID
  * block:  'B' version n  s { bits k { keyword } }  n { gap set modseq }
  * Numbers are varints.  gap: UIDs left out since the message before (or the start of the block);
@@ -128,6 +128,7 @@ void mailbox_pack_header(const struct mailbox *mailbox, struct buf *out)
     put(out, mailbox->uidnext);
     put(out, mailbox->uid_high);
     put(out, mailbox->synced_modseq);
+    put(out, mailbox->base_modseq);
     put(out, mailbox->recent_floor);
     put(out, mailbox->messages.count);
     size_t n = flags_keyword_n(mailbox->flags);
@@ -172,6 +173,7 @@ enum status mailbox_unpack_header(struct mailbox *mailbox, struct slice bytes)
     mailbox->uidnext = get_u32(&in, UINT32_MAX);
     mailbox->uid_high = get_u32(&in, UINT32_MAX);
     mailbox->synced_modseq = get(&in);
+    mailbox->base_modseq = get(&in);
     mailbox->recent_floor = get_u32(&in, UINT32_MAX);
     mailbox->announced = get_u32(&in, UINT32_MAX);
     get_keywords(&in, mailbox->flags);
@@ -179,7 +181,8 @@ enum status mailbox_unpack_header(struct mailbox *mailbox, struct slice bytes)
     struct slice permanent_flags = get_bytes(&in);
     struct slice id = get_bytes(&in);
     if (in.bad || in.rest.len > 0 || mailbox->uid_high >= mailbox->uidnext ||
-        mailbox->synced_modseq > INT64_MAX || mailbox->recent_floor == 0 ||
+        mailbox->synced_modseq > INT64_MAX || mailbox->base_modseq > INT64_MAX ||
+        mailbox->recent_floor == 0 ||
         mailbox->announced > mailbox->uid_high ||
         mailbox_set_flag_lists(mailbox, flag_list, permanent_flags) != OK ||
         mailbox_set_id(mailbox, id) != OK) {

@@ -129,12 +129,14 @@ static void all_told(struct view *view)
         view->is_clean = false;
         return;
     }
-    view->told_modseq = mailbox->synced_modseq;
+    if (mailbox->synced_modseq > view->told_modseq) { /* less while the model is not complete */
+        view->told_modseq = mailbox->synced_modseq;
+    }
     view->is_clean = view->recent.n == 0 && view->told == mailbox->uid_high;
     view->clean_version = mailbox->version;
 }
 
-struct view *view_open_at(struct mailbox *mailbox, unsigned options, uint32_t uidnext)
+static struct view *open_bare(struct mailbox *mailbox, unsigned options)
 {
     struct view *view = alloc_zero(sizeof(*view));
     view->mailbox = mailbox;
@@ -146,17 +148,59 @@ struct view *view_open_at(struct mailbox *mailbox, unsigned options, uint32_t ui
     mailbox->views = view;
     view->cursor = mailbox->log.end;
     view->told = mailbox->uid_high;
-    if (uidnext > 0 && uidnext - 1 < view->told) {
-        view->told = uidnext - 1;
-    }
     uidset_init(&view->vanished);
     uidset_init(&view->hidden);
     ranges_init(&view->changed, 0);
     ranges_init(&view->recent, 0);
+    return view;
+}
+
+struct view *view_open_at(struct mailbox *mailbox, unsigned options, uint32_t uidnext)
+{
+    struct view *view = open_bare(mailbox, options);
+    if (uidnext > 0 && uidnext - 1 < view->told) {
+        view->told = uidnext - 1;
+    }
     take_recent(view);
     view->told_recent = view_recent(view);
     view->told_lists = mailbox->lists_version;
     all_told(view);
+    return view;
+}
+
+/* Up to which UID are the first @n messages?  All: whatever was there beyond is gone untold. */
+static uint32_t told_up_to(struct view *view, uint32_t n)
+{
+    return n == view_count(view) ? view->told : n == 0 ? 0 : view_uid_of(view, n);
+}
+
+struct view *view_open_told(struct mailbox *mailbox, unsigned options, const struct view_told *told)
+{
+    if (told->gone->n > 0) { /* also those that never came into the model */
+        mailbox_raise_uid_high(mailbox, told->gone->at[told->gone->n - 1].last);
+    }
+    struct view *view = open_bare(mailbox, options);
+    struct ranges present;
+    ranges_init(&present, 0);
+    mailbox_scan_uids(mailbox, told->gone, &present);
+    uidset_unite(&view->vanished, told->gone);
+    uidset_subtract(&view->vanished, &present);
+    ranges_fini(&present);
+    if (view_count(view) < told->exists) {
+        view_close(&view);
+        return NULL;
+    }
+    view->told = told_up_to(view, told->exists);
+    ranges_clip(&view->vanished.set, view->told);
+    view->vanished.ranked = false;
+    if (told->modseq > 0) {
+        mailbox_scan_modseq(mailbox, NULL, told->modseq, &view->changed);
+        ranges_clip(&view->changed, view->told);
+    }
+    take_recent(view);
+    view->told_recent = told->recent;
+    view->told_lists = told->lists_version;
+    view->told_modseq = told->modseq;
     return view;
 }
 

@@ -47,6 +47,10 @@ uint64_t mailbox_synced_modseq(const struct mailbox *mailbox);
 void mailbox_saw_modseq(struct mailbox *mailbox, uint64_t modseq);
 /* A tagged OK on the feed: what was seen is now synced.  Also sweeps flag sets. */
 void mailbox_sync_point(struct mailbox *mailbox);
+/* A message whose modseq is 0 has one at or below this (it was loaded without: mailbox_load_uids());
+ * 0: every modseq is known.  To learn one that is not above it is no news for any view. */
+uint64_t mailbox_base_modseq(const struct mailbox *mailbox);
+void mailbox_set_base_modseq(struct mailbox *mailbox, uint64_t modseq);
 /* UIDs from here on are \Recent for the first session that selects; rises by views only. */
 uint32_t mailbox_recent_floor(const struct mailbox *mailbox);
 void mailbox_set_recent_floor(struct mailbox *mailbox, uint32_t uid);
@@ -57,6 +61,8 @@ enum status mailbox_set_flag_lists(struct mailbox *mailbox, struct slice flags,
 struct slice mailbox_flag_list(const struct mailbox *mailbox);
 struct slice mailbox_permanent_flags(const struct mailbox *mailbox);
 /* MAILBOXID, opaque, empty when the upstream has none. */
+/* Another number whenever they are others. */
+uint64_t mailbox_lists_version(const struct mailbox *mailbox);
 enum status mailbox_set_id(struct mailbox *mailbox, struct slice id) MUST_USE;
 struct slice mailbox_id(const struct mailbox *mailbox);
 /* Another number after every change of any kind. */
@@ -67,9 +73,6 @@ uint64_t mailbox_version(const struct mailbox *mailbox);
  * not above, LIMIT for more than max_n messages. */
 enum status mailbox_load_uids(struct mailbox *mailbox, const struct ranges *uids,
                               size_t max_n) MUST_USE;
-/* Add the set @flags to those of @uids that are present (the answer to UID SEARCH SEEN ...). */
-enum status mailbox_load_flags(struct mailbox *mailbox, uint32_t flags,
-                               const struct ranges *uids) MUST_USE;
 /* One message, above all present; PROTOCOL otherwise. */
 enum status mailbox_load(struct mailbox *mailbox, const struct mailbox_entry *entry) MUST_USE;
 
@@ -80,6 +83,13 @@ enum status mailbox_add(struct mailbox *mailbox, const struct mailbox_entry *ent
 enum status mailbox_set_flags(struct mailbox *mailbox, uint32_t uid, uint32_t flags,
                               uint64_t modseq, bool *changed_out) MUST_USE;
 enum status mailbox_set_modseq(struct mailbox *mailbox, uint32_t uid, uint64_t modseq) MUST_USE;
+/* The answer to UID SEARCH SEEN and the like: of the messages present, but for those of @except,
+ * exactly @uids have the flags of the set @flags.  Not logged, as no view has been told flags
+ * (is_first), or logged as any other change. */
+enum status mailbox_apply_flag(struct mailbox *mailbox, uint32_t flags, const struct ranges *uids,
+                               const struct ranges *except, bool is_first) MUST_USE;
+/* UIDs up to here were in use, also if they never came into the model. */
+void mailbox_raise_uid_high(struct mailbox *mailbox, uint32_t uid);
 /* false: was not there. */
 bool mailbox_remove(struct mailbox *mailbox, uint32_t uid);
 /* One pass; returns how many went. */
@@ -118,5 +128,8 @@ void mailbox_scan_modseq(const struct mailbox *mailbox, const struct ranges *wit
                          uint64_t above, struct ranges *out);
 void mailbox_scan_uids(const struct mailbox *mailbox, const struct ranges *within,
                        struct ranges *out);
+/* Those whose modseq is not known. */
+void mailbox_scan_unknown(const struct mailbox *mailbox, const struct ranges *within,
+                          struct ranges *out);
 
 #endif

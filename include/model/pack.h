@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "model/mailbox.h"
 
-enum { PACK_BLOCK_UIDS = 1024, PACK_VERSION = 1 };
+enum { PACK_BLOCK_UIDS = 1024, PACK_VERSION = 2 };
 
 bool mailbox_header_dirty(const struct mailbox *mailbox);
 /* Block numbers. */
@@ -19,7 +19,7 @@ void mailbox_mark_clean(struct mailbox *mailbox);
 /* Header and all blocks with messages. */
 void mailbox_mark_dirty(struct mailbox *mailbox);
 
-/* UIDVALIDITY, UIDNEXT, synced modseq, recent floor, counts, keywords, lists, MAILBOXID. */
+/* UIDVALIDITY, UIDNEXT, synced and base modseq, recent floor, counts, keywords, lists, MAILBOXID. */
 void mailbox_pack_header(const struct mailbox *mailbox, struct buf *out);
 /* Appends nothing when no message is left in the block: its record is to be deleted. */
 void mailbox_pack_block(const struct mailbox *mailbox, uint32_t block, struct buf *out);

@@ -20,6 +20,18 @@ enum {
 struct view *view_open(struct mailbox *mailbox, unsigned options);
 /* The same with a UIDNEXT that was told: messages from there on are news. */
 struct view *view_open_at(struct mailbox *mailbox, unsigned options, uint32_t uidnext);
+/* What a client was told before the model knew the messages (the upstream's own SELECT answer). */
+struct view_told {
+    uint32_t exists;
+    uint32_t recent;
+    const struct ranges *gone; /* of those it was told of: UIDs that are there no more */
+    uint64_t modseq;           /* HIGHESTMODSEQ; what changed after it is news (T23) */
+    uint64_t lists_version;
+};
+/* The view of such a client: the first @exists of the messages there and gone, in order of UIDs, are
+ * what it was told of; what it has missed since is pending.  NULL: there are not so many. */
+struct view *view_open_told(struct mailbox *mailbox, unsigned options,
+                            const struct view_told *told);
 void view_close(struct view **view);
 struct mailbox *view_mailbox(const struct view *view);
 void view_set_option(struct view *view, unsigned option);
