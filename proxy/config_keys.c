@@ -36,6 +36,7 @@ static const struct config_key keys[] = {
      HOUR_MS},
     {"upstream", "idle_restart", CONFIG_DURATION_MS, IN_UPSTREAM(idle_restart_ms), 1000,
      29 * MINUTE_MS},
+    {"upstream", "search_map_from", CONFIG_COUNT, IN_UPSTREAM(search_map_from), 0, 1000 * 1000 * 1000},
     {"upstream", "bulk_linger", CONFIG_DURATION_MS, IN_UPSTREAM(bulk_linger_ms), 0, HOUR_MS},
     {"upstream", "account_linger", CONFIG_DURATION_MS, IN_UPSTREAM(account_linger_ms), 0, DAY_MS},
     {"cache", "dir", CONFIG_TEXT, IN_ALL(cache_dir), 0, 0},
@@ -59,6 +60,7 @@ static const struct config_key keys[] = {
     {"limits", "append", CONFIG_SIZE64, IN_LIMITS(append_bytes), 0, 1ULL << 40},
     {"limits", "pipelined_commands", CONFIG_COUNT, IN_LIMITS(pipelined_commands), 1, 1024},
     {"limits", "bad_commands", CONFIG_COUNT, IN_LIMITS(bad_commands), 1, 1000},
+    {"limits", "mailbox_messages", CONFIG_COUNT, IN_LIMITS(mailbox_messages), 1000, 200 * 1000 * 1000},
     {"log", "level", CONFIG_LEVEL, IN_ALL(log_level), 0, 0},
     {NULL, NULL, CONFIG_TEXT, 0, 0, 0},
 };

@@ -18,6 +18,7 @@ void settings_default_limits(struct limit_settings *limits)
         .append_bytes = 0,
         .pipelined_commands = 512,
         .bad_commands = 20,
+        .mailbox_messages = 10 * 1000 * 1000,
     };
 }
 
@@ -37,6 +38,7 @@ void settings_default_upstream(struct upstream_settings *upstream)
         .connect_timeout_ms = 20 * 1000,
         .command_timeout_ms = 5 * 60 * 1000,
         .idle_restart_ms = 9 * 60 * 1000,
+        .search_map_from = 1000,
         .bulk_linger_ms = 20 * 1000,
         .account_linger_ms = 10 * 60 * 1000,
     };

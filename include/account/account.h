@@ -121,7 +121,7 @@ void account_request_cancel(struct request **request);
 void account_request_pause(struct request *request, bool paused);
 
 /* --- mailboxes --------------------------------------------------------------------------------- */
-/* The live mailbox of that name, or NULL. */
+/* The mailbox of that name that is live or in use, or NULL. */
 struct feed *account_find_feed(struct account *account, struct slice name);
 /* The name is about to be deleted or renamed: its feed lets go of it, its views are told BYE once
  * the upstream has said OK (account_name_changed()). */

@@ -15,10 +15,32 @@ struct open_request;
 struct refresh_request;
 struct plan;
 
+/* How much of the mailbox is known.  Numbers: which messages there are, a view can be open. */
+enum feed_knows { FEED_KNOWS_NOTHING, FEED_KNOWS_NUMBERS, FEED_KNOWS_FLAGS };
+
+/* What the upstream's own SELECT answer told. */
+struct feed_told {
+    uint32_t exists;
+    uint32_t recent;
+    uint32_t unseen; /* number of the first one; 0: not told */
+    uint32_t uidvalidity;
+    uint32_t uidnext;
+    uint64_t modseq; /* 0: NOMODSEQ */
+    uint64_t lists_version;
+};
+
 /* A session that has the mailbox open.  Embedded in the session. */
 struct feed_user {
     struct feed_user *next, *prev;
     struct feed *feed;
+    /* Attached before numbers were known: SELECT is answered from told, feed_open_view() comes with
+     * progress(). */
+    bool is_early;
+    bool is_adrift; /* early, and the link that told it was lost */
+    struct feed_told told;
+    /* More is known than before: numbers (now is the time for feed_open_view()), or flags; or the
+     * feed is away (feed_is_away()). */
+    void (*progress)(struct feed_user *user);
     /* The model has changed: there may be something to tell.  Bursts are gathered. */
     void (*changed)(struct feed_user *user);
     /* The mailbox cannot be served any more (UIDVALIDITY changed, deleted): close the view now
@@ -28,8 +50,9 @@ struct feed_user {
     bool (*holds_dead)(struct feed_user *user);
 };
 
-/* st OK: the feed, its model complete and fresh: attach within the call.  Else @text is the tagged
- * answer without tag, "NO [CODE] words" (sanitised). */
+/* st OK: the feed: attach within the call.  Its model is complete and fresh, or the upstream has only
+ * just answered SELECT (user.is_early once attached).  Else @text is the tagged answer without tag,
+ * "NO [CODE] words" (sanitised). */
 typedef void feed_open_fn(void *arg, enum status st, struct feed *feed, struct slice text);
 struct open_request *feed_open(struct account *account, struct slice name, feed_open_fn *done,
                                void *arg);
@@ -37,6 +60,13 @@ void feed_open_cancel(struct open_request **request);
 void feed_attach(struct feed *feed, struct feed_user *user);
 /* The user's view must be closed before. */
 void feed_detach(struct feed_user *user);
+enum feed_knows feed_knows(const struct feed *feed);
+/* Numbers are known and true on its link: feed_open_view() may be called. */
+bool feed_is_mapped(const struct feed *feed);
+/* The user's view: within feed_open_fn when it is not early, else within progress() once numbers are
+ * known (feed_is_mapped()).  NULL: what it was told cannot be brought together with what there is;
+ * close the session. */
+struct view *feed_open_view(struct feed_user *user, unsigned options);
 
 struct slice feed_name(const struct feed *feed);
 struct account *feed_account(const struct feed *feed);

@@ -25,6 +25,7 @@ struct upstream_settings {
     uint32_t connect_timeout_ms;
     uint32_t command_timeout_ms;
     uint32_t idle_restart_ms;   /* IDLE is given again after this */
+    uint32_t search_map_from;   /* a mailbox of so many messages is read by SEARCH, not FETCH; 0: never */
     uint32_t bulk_linger_ms;    /* an unused bulk link stays this long */
     uint32_t account_linger_ms; /* links, model and secret stay this long after the last session */
 };
@@ -50,6 +51,7 @@ struct limit_settings {
     uint64_t append_bytes;       /* one appended message; 0 = the upstream's limit alone */
     uint32_t pipelined_commands; /* planned ahead per session */
     uint32_t bad_commands;       /* in a row, then BYE */
+    uint32_t mailbox_messages;   /* of one mailbox; a larger one cannot be opened */
 };
 
 struct settings {

@@ -50,6 +50,8 @@ struct respdata_esearch {
     uint64_t count, modseq;
 };
 /* @all: replaced; ALL without any other item is the empty set. */
+/* The tag alone, empty when there is none: whose answer is it? */
+struct slice respdata_esearch_tag(const struct response *r);
 enum status respdata_esearch(const struct response *r, struct respdata_esearch *out,
                              struct ranges *all) MUST_USE;
 

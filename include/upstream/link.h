@@ -139,6 +139,8 @@ struct upcmd *link_send(struct link *link, struct outcmd *cmd, unsigned flags,
 /* The owner of @cmd is gone or no longer interested: no call of its ops after this.  A command not
  * yet sent is dropped; a streamed literal that cannot be completed costs the link. */
 void upcmd_detach(struct upcmd *cmd);
+/* Is this its tag?  (ESEARCH names whose answer it is.) */
+bool upcmd_has_tag(const struct upcmd *cmd, struct slice tag);
 /* Bytes of the streamed literal; takes what there is room for. */
 size_t link_stream_write(struct upcmd *cmd, struct slice bytes);
 /* Of an UPCMD_OPEN command whose literal has been written whole: @more follows, which ends with

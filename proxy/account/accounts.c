@@ -280,7 +280,9 @@ struct feed *account_find_feed(struct account *account, struct slice name)
 {
     struct feed *feed = NULL;
     HASH_FIND(hh, account->feeds, name.data, name.len, feed);
-    return feed != NULL && feed->state != FEED_ENDED && feed->has_model ? feed : NULL;
+    bool is_used = feed != NULL && feed->state != FEED_ENDED &&
+                   (feed->knows == FEED_KNOWS_FLAGS || feed->users != NULL);
+    return is_used ? feed : NULL;
 }
 
 void account_name_leaving(struct account *account, struct slice name)

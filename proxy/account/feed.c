@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "feed_p.h"
+#include "feed_sync_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -104,6 +104,8 @@ static struct feed *feed_create(struct account *account, struct slice name)
     buf_init(&feed->told_id, 1024);
     ranges_init(&feed->seen, 0);
     ranges_init(&feed->dead, 0);
+    ranges_init(&feed->earlier, 0);
+    ranges_init(&feed->gone_uids, 0);
     task_init(&feed->plan_task, plan_run, feed);
     feed->timer = timer_create_on(loop, timer_over, feed);
     feed->gather = timer_create_on(loop, gather_over, feed);
@@ -120,6 +122,9 @@ static void free_feed(void *ptr)
     buf_fini(&feed->told_id);
     ranges_fini(&feed->seen);
     ranges_fini(&feed->dead);
+    ranges_fini(&feed->earlier);
+    ranges_fini(&feed->gone_uids);
+    alloc_free(feed->gone);
     alloc_free(feed->name);
     alloc_free(feed);
 }
@@ -129,6 +134,8 @@ void feed__drop_cmds(struct feed *feed)
     feed->is_probing = false;
     feed->is_fetching_new = false;
     feed->is_selecting = false;
+    feed->is_mapped = false;
+    feed__drop_map(feed);
     while (feed->cmds != NULL) {
         struct feed_cmd *cmd = feed->cmds;
         DL_DELETE(feed->cmds, cmd);
@@ -260,6 +267,16 @@ void feed__slot_ready(struct feed *feed)
     feed__select(feed);
 }
 
+void feed__wake_users(struct feed *feed)
+{
+    struct feed_user *user, *next;
+    DL_FOREACH_SAFE(feed->users, user, next) {
+        if (user->progress != NULL) {
+            user->progress(user);
+        }
+    }
+}
+
 void feed__slot_lost(struct feed *feed, enum status why, bool was_ready)
 {
     if (feed->state == FEED_LIVE) {
@@ -275,6 +292,7 @@ void feed__slot_lost(struct feed *feed, enum status why, bool was_ready)
     } /* else it may just have been a link gone stale */
     feed__refreshes_done(feed, NETWORK);
     feed__check_use(feed);
+    feed__wake_users(feed);
 }
 
 /* The first time at once, then after twice as long each time. */
@@ -342,6 +360,9 @@ static void run_open(void *arg)
 {
     struct open_request *request = arg;
     struct feed *feed = request->feed;
+    if (feed != NULL && feed->state != FEED_LIVE && !feed__can_be_early(feed)) {
+        return; /* lost again in between: with the next SELECT */
+    }
     finish_open(request);
     if (feed != NULL) {
         feed__check_use(feed);
@@ -360,9 +381,12 @@ void feed__open_failed(struct feed *feed, enum status why, struct slice text)
     }
 }
 
-static void opens_done(struct feed *feed)
+void feed__opens_done(struct feed *feed)
 {
     struct open_request *request;
+    if (feed->state != FEED_LIVE && !feed__can_be_early(feed)) {
+        return;
+    }
     DL_FOREACH(feed->opens, request) {
         evloop_defer(account__loop(feed->account), &request->task, EVLOOP_SOON);
     }
@@ -387,8 +411,8 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
     if (feed->state == FEED_DOWN) {
         timer_stop(feed->timer);
         connect_feed(feed);
-    } else if (feed->state == FEED_LIVE) {
-        if (feed_is_fresh(feed)) {
+    } else if (feed->state == FEED_LIVE || feed__can_be_early(feed)) {
+        if (feed->state != FEED_LIVE || feed_is_fresh(feed)) {
             evloop_defer(account__loop(account), &request->task, EVLOOP_SOON);
         } else {
             feed->wants_probe = true;
@@ -415,6 +439,17 @@ void feed_open_cancel(struct open_request **request)
 void feed_attach(struct feed *feed, struct feed_user *user)
 {
     user->feed = feed;
+    user->is_early = feed->state != FEED_LIVE;
+    user->is_adrift = false;
+    user->told = feed->selected;
+    feed->selected.recent = 0; /* goes to one session (T13) */
+    if (feed->is_mapped) { /* what went before that needs no telling */
+        user->told.exists = mailbox_exists(feed->mailbox);
+        user->told.recent = 0;
+        user->told.unseen = 0;
+        user->told.uidnext = mailbox_uidnext(feed->mailbox);
+        user->told.lists_version = mailbox_lists_version(feed->mailbox);
+    }
     DL_APPEND(feed->users, user);
 }
 
@@ -535,7 +570,7 @@ void feed__settle(struct feed *feed)
     if (feed->state != FEED_LIVE || feed->is_probing || !feed__count_is_true(feed)) {
         return; /* new mail is being asked for, or comes with the end of the probe */
     }
-    opens_done(feed);
+    feed__opens_done(feed);
     feed__refreshes_done(feed, OK);
 }
 
@@ -552,25 +587,57 @@ void feed__recheck(struct feed *feed)
     }
 }
 
+/* \\Recent as the upstream has it, where nothing was kept of whom it went to (T13). */
+static void take_recent(struct feed *feed)
+{
+    struct mailbox_entry entry;
+    uint32_t n = mailbox_exists(feed->mailbox);
+    uint32_t recent = feed->told_recent < n ? feed->told_recent : n;
+    uint32_t floor = mailbox_uidnext(feed->mailbox);
+    if (recent > 0 && mailbox_at(feed->mailbox, n - recent + 1, &entry)) {
+        floor = entry.uid;
+    }
+    mailbox_set_recent_floor(feed->mailbox, floor);
+}
+
+void feed__mapped(struct feed *feed)
+{
+    if (feed->must_check || feed->is_mapped) {
+        return; /* it might be another mailbox's mail that is kept */
+    }
+    feed->is_mapped = true;
+    if (feed->knows == FEED_KNOWS_NOTHING) {
+        feed->knows = FEED_KNOWS_NUMBERS;
+        take_recent(feed);
+    }
+    mailbox_raise_uidnext(feed->mailbox, feed->told_uidnext);
+    if (feed->plan == NULL) {
+        make_plan(feed);
+    }
+    feed__open_early(feed);
+}
+
 void feed__live(struct feed *feed)
 {
     LOG(LOG_DEBUG, "feed", "msg=live account=%s mailbox=%s messages=%u", feed->account->name,
         LOG_Q(feed_name(feed)), (unsigned)mailbox_exists(feed->mailbox));
     feed->state = FEED_LIVE;
-    feed->has_model = true;
+    bool is_complete = feed->knows == FEED_KNOWS_FLAGS;
+    feed__mapped(feed);
+    feed->knows = FEED_KNOWS_FLAGS;
+    feed->is_answered = false; /* from now on the model answers */
     feed->retry_ms = 0;
     feed->syncs_failed = 0;
     feed->tagged_ms = now_ms(feed);
-    mailbox_raise_uidnext(feed->mailbox, feed->told_uidnext);
     if (feed->has_modseq) {
         mailbox_saw_modseq(feed->mailbox, feed->told_modseq);
     }
     mailbox_sync_point(feed->mailbox);
-    if (feed->plan == NULL) {
-        make_plan(feed);
+    if (!is_complete) {
+        feed__open_early(feed); /* those who wait for flags go on */
     }
     link_want_idle(feed->slot->link, true);
-    opens_done(feed);
+    feed__opens_done(feed);
     feed__refreshes_done(feed, OK);
     request__feed_ready(feed);
     request__dispatch_all(feed->account);
@@ -616,6 +683,14 @@ static void tell_or_gather(struct feed *feed)
 void feed__end_of_turn(struct feed *feed)
 {
     unstir(feed); /* what happens from here on stirs it again */
+    if (feed->is_too_large && feed->state != FEED_ENDED) {
+        feed__end(feed, "[LIMIT] The mailbox has more messages than this server holds");
+        return;
+    }
+    if (feed->state == FEED_SYNCING && !feed->is_selecting && feed->told_uidvalidity == 0) {
+        feed__end(feed, "[UNAVAILABLE] UIDVALIDITY changed");
+        return;
+    }
     if (feed->state == FEED_LIVE) {
         if (!feed__count_is_true(feed)) {
             feed__fetch_new(feed);
@@ -659,6 +734,16 @@ struct plan *feed_plan(struct feed *feed)
 uint64_t feed_store_id(const struct feed *feed)
 {
     return feed->store_id;
+}
+
+enum feed_knows feed_knows(const struct feed *feed)
+{
+    return feed->knows;
+}
+
+bool feed_is_mapped(const struct feed *feed)
+{
+    return feed->state == FEED_LIVE || feed->is_mapped;
 }
 
 bool feed_is_writable(const struct feed *feed)

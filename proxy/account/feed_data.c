@@ -3,13 +3,20 @@
  * the same messages; `exists` is what the link has told, and while it is more than the model has,
  * the tail is mail whose UIDs we have yet to ask for.  Where numbers cannot be followed the count is
  * marked lost and UID SEARCH ALL decides (protocol T25). */
-#include "feed_p.h"
+#include "feed_sync_p.h"
 #include "base/log.h"
 #include "imap/flags.h"
+#include "model/uidset.h"
 
 bool feed__count_is_true(const struct feed *feed)
 {
     return !feed->lost_count && feed->exists == mailbox_exists(feed->mailbox);
+}
+
+/* Are the link's numbers ranks in the model? */
+static bool has_numbers(const struct feed *feed)
+{
+    return feed->state == FEED_LIVE || feed->is_mapped;
 }
 
 static void lose_count(struct feed *feed, const char *why)
@@ -26,6 +33,7 @@ static void lose_count(struct feed *feed, const char *why)
 struct news {
     uint32_t msn;
     uint32_t uid;
+    bool has_uid;
     bool has_flags;
     struct slice flags;
     uint64_t modseq;
@@ -42,6 +50,7 @@ static bool read_news(const struct response *response, struct news *out)
     while ((st = respfetch_next(&it, &item)) == OK) {
         if (item.kind == FETCH_UID && respfetch_number(&item, &number) && number <= UINT32_MAX) {
             out->uid = (uint32_t)number;
+            out->has_uid = true;
         } else if (item.kind == FETCH_MODSEQ && respfetch_number(&item, &number)) {
             out->modseq = number;
         } else if (item.kind == FETCH_FLAGS) {
@@ -72,6 +81,14 @@ static enum status intern(struct feed *feed, struct slice text, uint32_t *id_out
     return st == END ? flags_intern(table, &list, id_out) : st;
 }
 
+/* More than a model may hold: the feed ends at the end of the turn. */
+static void check_size(struct feed *feed)
+{
+    uint32_t most = feed->account->settings->limits.mailbox_messages;
+    feed->is_too_large = feed->is_too_large || mailbox_exists(feed->mailbox) > most ||
+                         (!feed->is_selecting && feed->exists > most);
+}
+
 static void add_message(struct feed *feed, const struct news *news, uint32_t flags)
 {
     const struct mailbox_entry entry = {.uid = news->uid, .flags = flags, .modseq = news->modseq};
@@ -81,6 +98,7 @@ static void add_message(struct feed *feed, const struct news *news, uint32_t fla
         lose_count(feed, "a message out of order");
     }
     feed__changed(feed);
+    check_size(feed);
 }
 
 /* May a message that the model does not have be taken from this response?  In the answers to our
@@ -93,7 +111,7 @@ static bool may_add(const struct feed *feed, const struct news *news)
     if (news->uid <= mailbox_last_uid(feed->mailbox)) {
         return false;
     }
-    if (feed->state == FEED_LIVE) { /* flags of a newer one may be pushed before this one comes */
+    if (has_numbers(feed)) { /* flags of a newer one may be pushed before this one comes */
         return !feed->lost_count && news->msn == mailbox_exists(feed->mailbox) + 1;
     }
     return feed->is_fill || feed->is_scanning || feed->is_fetching_new;
@@ -116,6 +134,22 @@ static bool contradicts(struct feed *feed, const struct news *news)
     return true;
 }
 
+/* Exchange tells of messages beyond its own EXISTS, and of UID 0: no news is made of that (T5). */
+static bool is_beyond(const struct feed *feed, const struct news *news)
+{
+    return feed->state == FEED_LIVE && !feed->lost_count && news->msn > feed->exists;
+}
+
+/* Flags while searches for them are under way: these here are of one moment. */
+static void note_touched(struct feed *feed, uint32_t uid)
+{
+    if (uid == 0) {
+        feed->map->has_failed = true; /* whose?  They are to be fetched. */
+    } else {
+        ranges_add(&feed->map->touched, uid, uid);
+    }
+}
+
 static void on_fetch(struct feed *feed, const struct response *response)
 {
     struct news news;
@@ -125,11 +159,15 @@ static void on_fetch(struct feed *feed, const struct response *response)
         lose_count(feed, "unreadable FETCH");
         return;
     }
-    if (news.uid == 0 && feed->state == FEED_LIVE && !feed->lost_count &&
+    if (!news.has_uid && has_numbers(feed) && !feed->lost_count &&
         feed->exists >= news.msn && mailbox_at(feed->mailbox, news.msn, &old)) {
         news.uid = old.uid; /* a server without UID in unsolicited FETCH */
     }
-    if (news.uid == 0 || contradicts(feed, &news) || (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
+    if (feed->map != NULL && news.has_flags) {
+        note_touched(feed, news.uid);
+    }
+    if (news.uid == 0 || is_beyond(feed, &news) || contradicts(feed, &news) ||
+        (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
         return;
     }
     if (feed->is_scanning) {
@@ -158,10 +196,12 @@ static void on_fetch(struct feed *feed, const struct response *response)
 
 static void on_exists(struct feed *feed, uint32_t n)
 {
-    if (n < feed->exists && feed->state == FEED_LIVE) {
+    if (n < feed->exists && !feed->is_selecting) {
         lose_count(feed, "EXISTS shrank");
+        feed->gone_is_lost = feed->gone_is_lost || !has_numbers(feed);
     }
     feed->exists = n;
+    check_size(feed);
 }
 
 static void on_expunge(struct feed *feed, uint32_t msn)
@@ -173,7 +213,8 @@ static void on_expunge(struct feed *feed, uint32_t msn)
     }
     feed->exists--;
     feed->vanished_modseq = UINT64_MAX;
-    if (feed->state != FEED_LIVE) {
+    feed__note_gone(feed, &(struct gone){.msn = msn});
+    if (!has_numbers(feed)) {
         lose_count(feed, "EXPUNGE while synchronising");
     } else if (feed->lost_count) {
         return; /* whose number that was nobody knows: SEARCH ALL will tell */
@@ -184,6 +225,31 @@ static void on_expunge(struct feed *feed, uint32_t msn)
     } /* else it was of the tail we have not asked for yet */
 }
 
+/* Without EARLIER it names messages that existed: those above our last are of the tail. */
+static void take_vanished(struct feed *feed, const struct ranges *uids)
+{
+    uint32_t last = mailbox_last_uid(feed->mailbox);
+    for (size_t i = 0; i < uids->n; i++) {
+        feed__note_gone(feed, &(struct gone){.uids = uids->at[i]});
+    }
+    mailbox_scan_uids(feed->mailbox, uids, &feed->dead); /* not what a server may only claim */
+    uint32_t known = mailbox_remove_set(feed->mailbox, uids);
+    uint64_t unknown = ranges_count(uids) - ranges_rank(uids, last);
+    uint64_t gone = known + unknown;
+    feed->vanished_modseq = UINT64_MAX;
+    if (gone > feed->exists) {
+        lose_count(feed, "VANISHED wider than EXISTS");
+    } else {
+        feed->exists -= (uint32_t)gone;
+    }
+    if (known > 0) {
+        feed__changed(feed);
+    }
+}
+
+/* EARLIER is of before the SELECT, whose EXISTS counts none of them: in a model that is true they are
+ * not, whatever the server claims (one named all there was).  While the model is being brought up to
+ * date they are kept until the whole answer is here. */
 static void on_vanished(struct feed *feed, const struct response *response)
 {
     struct ranges uids;
@@ -191,27 +257,29 @@ static void on_vanished(struct feed *feed, const struct response *response)
     ranges_init(&uids, 1000000);
     if (respdata_vanished(response, &is_earlier, &uids) != OK) {
         lose_count(feed, "unreadable VANISHED");
-        ranges_fini(&uids);
-        return;
-    }
-    uint32_t last = mailbox_last_uid(feed->mailbox);
-    mailbox_scan_uids(feed->mailbox, &uids, &feed->dead); /* not what a server may only claim */
-    uint32_t known = mailbox_remove_set(feed->mailbox, &uids);
-    if (!is_earlier) {
-        feed->vanished_modseq = UINT64_MAX;
-        /* Without EARLIER it names messages that existed: those above our last are of the tail. */
-        uint64_t unknown = ranges_count(&uids) - ranges_rank(&uids, last);
-        uint64_t gone = known + unknown;
-        if (gone > feed->exists) {
-            lose_count(feed, "VANISHED wider than EXISTS");
-        } else {
-            feed->exists -= (uint32_t)gone;
-        }
-    }
-    if (known > 0) {
-        feed__changed(feed);
+    } else if (!is_earlier) {
+        take_vanished(feed, &uids);
+    } else if (!has_numbers(feed)) {
+        ranges_unite(&feed->earlier, &uids);
     }
     ranges_fini(&uids);
+}
+
+void feed__remove_earlier(struct feed *feed)
+{
+    struct ranges gone;
+    ranges_init(&gone, 0);
+    mailbox_scan_uids(feed->mailbox, &feed->earlier, &gone);
+    ranges_reset(&feed->earlier);
+    uint64_t n = ranges_count(&gone);
+    if (n > 0 && mailbox_exists(feed->mailbox) - n < feed->exists) {
+        lose_count(feed, "VANISHED (EARLIER) wider than EXISTS");
+    } else if (n > 0) {
+        (void)mailbox_remove_set(feed->mailbox, &gone);
+        ranges_unite(&feed->dead, &gone);
+        feed__changed(feed);
+    }
+    ranges_fini(&gone);
 }
 
 void feed__remove_unseen(struct feed *feed)
@@ -272,12 +340,12 @@ static void keep_flags(struct buf *buf, struct slice text)
 
 static void told_uidvalidity(struct feed *feed, uint64_t number)
 {
-    if (feed->state == FEED_LIVE && number != mailbox_uidvalidity(feed->mailbox)) {
+    if (feed->is_selecting) {
+        feed->told_uidvalidity = (uint32_t)number;
+    } else if ((number > 0 ? number : 1) != mailbox_uidvalidity(feed->mailbox)) {
         feed->told_uidvalidity = 0; /* seen by feed__end_of_turn() */
         lose_count(feed, "UIDVALIDITY changed");
-        return;
     }
-    feed->told_uidvalidity = (uint32_t)number;
 }
 
 static void on_state(struct feed *feed, const struct response *response)
@@ -291,6 +359,8 @@ static void on_state(struct feed *feed, const struct response *response)
         told_uidvalidity(feed, number);
     } else if (response->code == CODE_UIDNEXT && has_number && number <= UINT32_MAX) {
         feed->told_uidnext = (uint32_t)number;
+    } else if (response->code == CODE_UNSEEN && has_number && number <= UINT32_MAX) {
+        feed->told_unseen = (uint32_t)number;
     } else if (response->code == CODE_HIGHESTMODSEQ && has_number) {
         feed->told_modseq = number;
         feed->has_modseq = number > 0;
@@ -323,6 +393,8 @@ void feed__untagged(struct feed *feed, const struct response *response)
         on_fetch(feed, response);
     } else if (response->kind == RESPONSE_EXISTS) {
         on_exists(feed, response->number);
+    } else if (response->kind == RESPONSE_RECENT) {
+        feed->told_recent = response->number;
     } else if (response->kind == RESPONSE_EXPUNGE) {
         on_expunge(feed, response->number);
     } else if (response->kind == RESPONSE_VANISHED) {

@@ -1,7 +1,9 @@
 #ifndef ACCOUNT_FEED_P_H
 #define ACCOUNT_FEED_P_H
-/* What the feed's files share: feed.c (life), feed_data.c (untagged responses), feed_sync.c (the
- * ladder), feed_store.c (what is kept).  Owner of memory: the account.  Thread: loop. */
+/* What the feed's files share: feed.c (life, opening, refreshing), feed_data.c (untagged responses),
+ * feed_sync.c (the ladder), feed_map.c (numbers and flags by SEARCH), feed_check.c (is it still the
+ * same mailbox), feed_early.c (sessions that were answered before numbers were known), feed_store.c
+ * (what is kept).  Owner of memory: the account.  Thread: loop. */
 #include "account/feed.h"
 #include "account/plan.h"
 #include "imap/respdata.h"
@@ -15,6 +17,8 @@ enum {
     FEED_FLAG_LIST_MAX = 64 * 1024, /* octets of a FLAGS or PERMANENTFLAGS list */
     FEED_RETRY_FIRST_MS = 1000,
     FEED_RETRY_LAST_MS = 60 * 1000,
+    FEED_WINDOW = 10000, /* messages asked for in one FETCH */
+    FEED_GONE_MAX = 65536, /* expunges remembered for those who cannot be told yet */
 };
 
 enum feed_state {
@@ -25,6 +29,8 @@ enum feed_state {
     FEED_ENDED,   /* cannot be served; goes when its users have left */
 };
 
+struct search;
+
 /* A command of the feed's own. */
 struct feed_cmd {
     struct feed_cmd *next, *prev;
@@ -33,7 +39,12 @@ struct feed_cmd {
     void (*done)(struct feed *feed, enum status st, const struct response *tagged);
     bool wants_search; /* SEARCH answers go to feed->seen */
     bool is_check;     /* FETCH answers are compared with what is kept */
+    struct search *search; /* feed_map.c: ESEARCH with its tag is the answer to this one */
 };
+typedef void feed_done_fn(struct feed *feed, enum status st, const struct response *tagged);
+
+struct map;
+struct gone;
 
 struct feed {
     UT_hash_handle hh;
@@ -57,8 +68,22 @@ struct feed {
     struct refresh_request *refreshes;
     struct request *waiting; /* ROUTE_FEED */
     struct share_copy *copies; /* out of it, under way: what they move is not buried yet */
+    enum feed_knows knows; /* FLAGS: a first sync completed, or a model was loaded */
+    bool is_mapped;      /* the link's numbers are ranks in the model (but for a tail of new mail) */
+    bool is_answered;    /* its SELECT: those who wait for it can be */
+    bool esearch_is_poor; /* ESEARCH without ALL: not asked again on this link */
+    struct map *map;     /* under way, or NULL */
+    uint32_t window_at;  /* of a scan in windows: messages asked for */
+    uint32_t windows_n;  /* in flight */
+    struct feed_told selected; /* SELECT's answer, for early users */
+    struct gone *gone;   /* since then, while numbers are not known */
+    size_t gone_n, gone_cap;
+    bool gone_is_lost;   /* there were too many, or what was said made no sense */
+    struct ranges gone_uids; /* worked out, while early users open their views */
     /* as told by the link since SELECT */
     uint32_t exists;
+    uint32_t told_recent;
+    uint32_t told_unseen;
     uint32_t told_uidvalidity;
     uint32_t told_uidnext;
     uint64_t told_modseq;
@@ -70,7 +95,6 @@ struct feed {
     struct buf told_id; /* MAILBOXID */
     bool is_writable;
     bool has_modseq;
-    bool has_model;    /* UIDVALIDITY known and a first sync completed (or loaded) */
     bool is_scanning;  /* answers of a full scan collect in seen */
     bool lost_flags;   /* with lost_count: flags, too, have to be asked anew */
     uint8_t rescans_n; /* for that reason, on this link */
@@ -81,10 +105,13 @@ struct feed {
     bool has_search;   /* a SEARCH line has come */
     bool is_open_rw;
     bool is_probing;
+    bool is_too_large;   /* more messages than a model may hold */
+    struct ranges earlier; /* VANISHED (EARLIER) of the answer that is coming in */
     struct ranges seen;  /* UIDs in a full scan or SEARCH ALL */
     struct ranges dead;  /* vanished: their records go when every view has passed */
     bool is_selecting;   /* SELECT not answered: what comes may be of the mailbox before */
     bool must_check;     /* identity to be checked before it is live */
+    bool must_prove;     /* UIDNEXT fell: unless messages of the sample are what they were, another one */
     bool check_failed;   /* another mailbox than the one whose records are kept */
     bool can_compare;    /* something is kept of the messages asked for */
     bool has_compared;   /* and they were told of */
@@ -136,6 +163,8 @@ void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);
 void feed__tell(struct feed *feed);
+/* More is known, or that nothing more can be now: whoever waits looks again. */
+void feed__wake_users(struct feed *feed);
 void feed__check_use(struct feed *feed);
 void feed__tagged_ok(struct feed *feed, const struct response *tagged);
 void feed__refreshes_done(struct feed *feed, enum status st);
@@ -144,15 +173,16 @@ void feed__settle(struct feed *feed);
 /* Something has come that the end of this turn is to look at (feed__end_of_turn()). */
 void feed__stir(struct feed *feed);
 void feed__end_of_turn(struct feed *feed);
+/* Those who wait for the mailbox go on: the model is true, or SELECT has been answered. */
+void feed__opens_done(struct feed *feed);
+/* Numbers are known and true: early users get their views. */
+void feed__mapped(struct feed *feed);
 /* --- feed_data.c: untagged responses into the model --- */
 void feed__untagged(struct feed *feed, const struct response *response);
 bool feed__count_is_true(const struct feed *feed);
 void feed__remove_unseen(struct feed *feed);
-/* --- feed_sync.c --- */
-void feed__select(struct feed *feed);
-void feed__fetch_new(struct feed *feed);
-void feed__probe(struct feed *feed);
-void feed__check_answer(struct feed *feed, const struct response *response);
+/* What CHANGEDSINCE ... VANISHED named, unless EXISTS contradicts. */
+void feed__remove_earlier(struct feed *feed);
 /* --- feed_store.c --- */
 void feed__load(struct feed *feed, uint32_t uidvalidity);
 void feed__persist(struct feed *feed);

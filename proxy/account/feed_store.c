@@ -47,7 +47,7 @@ void feed__load(struct feed *feed, uint32_t uidvalidity)
     enum status st = load(feed);
     store_read_end(store);
     if (st == OK) {
-        feed->has_model = true;
+        feed->knows = FEED_KNOWS_FLAGS;
         return;
     }
     feed->must_check = !store_mailbox_is_new(store, feed->store_id);
@@ -118,7 +118,7 @@ void feed__persist(struct feed *feed)
 {
     bool is_dirty = mailbox_header_dirty(feed->mailbox) ||
                     !ranges_empty(mailbox_dirty_blocks(feed->mailbox));
-    if (feed->store_id == 0 || !feed->has_model || !is_dirty ||
+    if (feed->store_id == 0 || feed->knows < FEED_KNOWS_FLAGS || !is_dirty ||
         mailbox_seen_modseq(feed->mailbox) != mailbox_synced_modseq(feed->mailbox)) {
         return;
     }

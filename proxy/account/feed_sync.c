@@ -1,30 +1,23 @@
 /* How a model becomes true and stays so (design section 7, the ladder).
  *
- *   SELECT ── model of this UIDVALIDITY? ── no ──> UID FETCH 1:* (all of it)
+ *   SELECT ── model of this UIDVALIDITY? ── no ──> large: feed_map.c; else UID FETCH 1:*
  *                 │ yes, told modseq, uidnext and count as kept: nothing to ask
  *                 ├── QRESYNC    UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m VANISHED)
  *                 ├── CONDSTORE  UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m)
  *                 └── neither    UID FETCH 1:* (UID FLAGS), what is missing has vanished
  *          then, while the count differs:  UID SEARCH ALL, and once more UID FETCH for what is new
  *
- * A kept model is believed only if a sample of its messages still is what it was (identity check):
- * names are deleted and made again, and weak servers reuse UIDVALIDITY (protocol T6). */
+ * Whoever opens the mailbox is answered as soon as SELECT is (feed_early.c).  A kept model has to pass
+ * feed_check.c first. */
 #include <utlist.h>
 
-#include "feed_p.h"
+#include "feed_sync_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "imap/emit.h"
 #include "model/uidset.h"
-#include "store/record.h"
 
-enum {
-    HOLES_MAX = 500, /* runs of UIDs named in one command */
-    SAMPLE_TRIES = 64,
-    SAMPLE_KEPT = 4,
-};
-
-typedef void feed_done_fn(struct feed *feed, enum status st, const struct response *tagged);
+enum { HOLES_MAX = 500 /* runs of UIDs named in one command */ };
 
 /* --- the feed's own commands ------------------------------------------------------------------- */
 
@@ -61,6 +54,11 @@ static bool cmd_untagged(void *arg, const struct response *response)
         ranges_fini(&more);
         return true;
     }
+    if (response->kind == RESPONSE_ESEARCH && cmd->search != NULL &&
+        upcmd_has_tag(cmd->upcmd, respdata_esearch_tag(response))) {
+        feed__map_answer(feed, cmd->search, response);
+        return true;
+    }
     if (response->kind == RESPONSE_FETCH && cmd->is_check) {
         feed__check_answer(feed, response);
         return false;
@@ -70,8 +68,8 @@ static bool cmd_untagged(void *arg, const struct response *response)
 
 static const struct upcmd_ops cmd_ops = {.untagged = cmd_untagged, .done = cmd_done};
 
-static struct feed_cmd *send_kind(struct feed *feed, struct outcmd *text, unsigned flags,
-                                  feed_done_fn *done)
+struct feed_cmd *feed__send(struct feed *feed, struct outcmd *text, unsigned flags,
+                            feed_done_fn *done)
 {
     struct feed_cmd *cmd = alloc_zero(sizeof(*cmd));
     cmd->feed = feed;
@@ -84,7 +82,7 @@ static struct feed_cmd *send_kind(struct feed *feed, struct outcmd *text, unsign
 
 static struct feed_cmd *send(struct feed *feed, struct outcmd *text, feed_done_fn *done)
 {
-    return send_kind(feed, text, 0, done);
+    return feed__send(feed, text, 0, done);
 }
 
 static struct feed_cmd *send_text(struct feed *feed, const char *text, feed_done_fn *done)
@@ -105,7 +103,7 @@ static bool is_final(enum status why, const struct response *tagged)
 }
 
 /* The mailbox cannot be had: its link is free for others. */
-static void give_up(struct feed *feed, enum status why, const struct response *tagged)
+void feed__give_up(struct feed *feed, enum status why, const struct response *tagged)
 {
     struct slot *slot = feed->slot;
     bool is_gone = is_final(why, tagged);
@@ -128,23 +126,22 @@ static void give_up(struct feed *feed, enum status why, const struct response *t
         return;
     }
     feed__check_use(feed);
+    feed__wake_users(feed);
     request__dispatch_all(feed->account);
 }
 
 /* --- SEARCH ALL: the last word on what there is ------------------------------------------------- */
 
-static void after_scan(struct feed *feed);
-static void fetch_all(struct feed *feed);
 static void fetch_holes(struct feed *feed);
 
 static void search_done(struct feed *feed, enum status st, const struct response *tagged)
 {
     if (st != OK) {
-        give_up(feed, st, tagged);
+        feed__give_up(feed, st, tagged);
         return;
     }
     if (!feed->has_search && feed->exists > 0) {
-        after_scan(feed); /* it has told nothing */
+        feed__after_scan(feed); /* it has told nothing */
         return;
     }
     struct ranges present;
@@ -154,9 +151,9 @@ static void search_done(struct feed *feed, enum status st, const struct response
     ranges_subtract(&feed->seen, &present);
     ranges_fini(&present);
     if (ranges_empty(&feed->seen)) {
-        after_scan(feed);
+        feed__after_scan(feed);
     } else if (feed->seen.n > HOLES_MAX) {
-        fetch_all(feed);
+        feed__fetch_all(feed);
     } else {
         fetch_holes(feed);
     }
@@ -170,10 +167,11 @@ static void search_all(struct feed *feed)
         feed->vanished_modseq = UINT64_MAX; /* when what may be missing went is not known */
     }
     feed->state = FEED_SYNCING;
+    feed->is_mapped = false;
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID SEARCH ALL");
-    send_kind(feed, &cmd, UPCMD_SEARCHES, search_done)->wants_search = true;
+    feed__send(feed, &cmd, UPCMD_SEARCHES, search_done)->wants_search = true;
 }
 
 /* --- UID FETCH ---------------------------------------------------------------------------------- */
@@ -189,7 +187,7 @@ static bool is_cut_short(const struct feed *feed)
 static void fetch_done(struct feed *feed, enum status st, const struct response *tagged)
 {
     if (st != OK) {
-        give_up(feed, st, tagged);
+        feed__give_up(feed, st, tagged);
         return;
     }
     if (feed->is_scanning && is_cut_short(feed)) {
@@ -199,9 +197,10 @@ static void fetch_done(struct feed *feed, enum status st, const struct response 
     }
     feed->is_scanning = false;
     ranges_reset(&feed->seen);
+    feed__remove_earlier(feed);
     feed->is_filling_holes = false;
     feed->is_fill = false;
-    after_scan(feed);
+    feed__after_scan(feed);
 }
 
 static const char *flag_items(const struct feed *feed)
@@ -209,17 +208,73 @@ static const char *flag_items(const struct feed *feed)
     return feed->has_modseq ? " (UID FLAGS MODSEQ)" : " (UID FLAGS)";
 }
 
-static void fetch_all(struct feed *feed)
+static void send_window(struct feed *feed);
+
+static bool has_views(const struct feed *feed)
+{
+    const struct feed_user *user;
+    bool some = false;
+    DL_FOREACH(feed->users, user) {
+        some = some || !user->is_early;
+    }
+    return some;
+}
+
+static void window_done(struct feed *feed, enum status st, const struct response *tagged)
+{
+    feed->windows_n--;
+    if (st != OK) {
+        feed__give_up(feed, st, tagged);
+    } else if (!feed->lost_count && feed->window_at < feed->exists) {
+        send_window(feed);
+    } else if (feed->windows_n == 0) {
+        fetch_done(feed, st, tagged);
+    }
+}
+
+static uint32_t window_size(const struct feed *feed)
+{
+    uint64_t most = link_capabilities(feed->slot->link)->messagelimit; /* RFC 9738 */
+    return most > 0 && most < FEED_WINDOW ? (uint32_t)most : FEED_WINDOW;
+}
+
+/* By number: a window of UIDs might hold any number of messages. */
+static void send_window(struct feed *feed)
 {
     struct outcmd cmd;
+    uint32_t left = feed->exists - feed->window_at;
+    uint32_t n = window_size(feed) < left ? window_size(feed) : left;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "FETCH ");
+    outcmd_u64(&cmd, (uint64_t)feed->window_at + 1);
+    outcmd_str(&cmd, ":");
+    outcmd_u64(&cmd, (uint64_t)feed->window_at + n);
+    outcmd_str(&cmd, flag_items(feed));
+    feed->window_at += n;
+    feed->windows_n++;
+    (void)feed__send(feed, &cmd, 0, window_done);
+}
+
+void feed__fetch_all(struct feed *feed)
+{
+    struct outcmd cmd;
+    feed->is_scanning = true;
+    feed->lost_count = false; /* unless an EXPUNGE comes in between */
+    feed->lost_flags = false;
+    feed->is_fill = mailbox_exists(feed->mailbox) == 0 && !has_views(feed);
+    ranges_reset(&feed->seen);
+    if (feed->exists > window_size(feed)) {
+        feed->window_at = 0;
+        send_window(feed);
+        if (feed->window_at < feed->exists) {
+            send_window(feed); /* so that the line is not idle between two */
+        }
+        return;
+    }
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID FETCH 1:*");
     outcmd_str(&cmd, flag_items(feed));
-    feed->is_scanning = true;
-    feed->lost_count = false; /* unless an EXPUNGE comes in between */
-    feed->is_fill = mailbox_exists(feed->mailbox) == 0 && feed->users == NULL;
-    ranges_reset(&feed->seen);
-    (void)send(feed, &cmd, fetch_done);
+    (void)feed__send(feed, &cmd, 0, fetch_done);
 }
 
 static void fetch_holes(struct feed *feed)
@@ -248,7 +303,7 @@ static void new_done(struct feed *feed, enum status st, const struct response *t
 {
     feed->is_fetching_new = false;
     if (st != OK) {
-        give_up(feed, st, tagged);
+        feed__give_up(feed, st, tagged);
         return;
     }
     feed__tagged_ok(feed, tagged);
@@ -288,185 +343,11 @@ void feed__fetch_new(struct feed *feed)
     } else if (feed->lost_flags) {
         stats_add(feed->account->accounts->env.stats, STAT_resyncs, 1);
         feed->state = FEED_SYNCING;
-        fetch_all(feed);
+        feed__fetch_all(feed);
     } else {
         stats_add(feed->account->accounts->env.stats, STAT_resyncs, 1);
         search_all(feed);
     }
-}
-
-/* --- is it still the same mailbox? --------------------------------------------------------------- */
-
-/* Of the first, the last and some others those whose date is kept: they can be compared. */
-static size_t sample_kept(const struct feed *feed, struct ranges *out)
-{
-    struct store *store = feed->account->accounts->env.store;
-    const struct record_key key = record_key_of(SLICE("INTERNALDATE"));
-    uint32_t n = mailbox_exists(feed->mailbox);
-    uint32_t random[SAMPLE_TRIES];
-    struct store_walk walk;
-    secret_random(random, sizeof(random));
-    store_read_begin(store);
-    store_walk_begin(store, feed->store_id, &walk);
-    random[0] = 0;
-    random[1] = n - 1;
-    size_t found = 0;
-    for (size_t i = 0; n > 0 && i < SAMPLE_TRIES && found < SAMPLE_KEPT; i++) {
-        struct mailbox_entry entry;
-        struct record record;
-        struct slice date;
-        if (mailbox_at(feed->mailbox, 1 + random[i] % n, &entry) &&
-            store_walk_to(&walk, entry.uid, &record) && record_find(&record, &key, &date)) {
-            ranges_add(out, entry.uid, entry.uid);
-            found++;
-        }
-    }
-    store_walk_end(&walk);
-    store_read_end(store);
-    return found;
-}
-
-static size_t sample_uids(const struct feed *feed, struct ranges *out)
-{
-    uint32_t n = mailbox_exists(feed->mailbox);
-    uint32_t random;
-    struct mailbox_entry entry;
-    size_t kept_n = sample_kept(feed, out);
-    secret_random(&random, sizeof(random));
-    const uint32_t ranks[] = {1, n, n > 0 ? 1 + random % n : 0, n > 0 ? 1 + random / 7 % n : 0,
-                              n > 0 ? 1 + random / 31 % n : 0};
-    for (size_t i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++) {
-        if (mailbox_at(feed->mailbox, ranks[i], &entry)) {
-            ranges_add(out, entry.uid, entry.uid);
-        }
-    }
-    return kept_n;
-}
-
-/* Compare with what is kept; keep it when nothing is, for the next time. */
-static void compare_kept(struct feed *feed, uint32_t uid, struct slice key, struct slice value)
-{
-    struct store *store = feed->account->accounts->env.store;
-    const struct record_key record_key = record_key_of(key);
-    struct store_walk walk;
-    struct record record;
-    struct slice kept;
-    bool is_kept = false;
-    store_read_begin(store);
-    store_walk_begin(store, feed->store_id, &walk);
-    if (store_walk_to(&walk, uid, &record) && record_find(&record, &record_key, &kept)) {
-        is_kept = true;
-        feed->has_compared = true;
-        feed->check_failed = feed->check_failed || !slice_eq(kept, value);
-    }
-    store_walk_end(&walk);
-    store_read_end(store);
-    if (!is_kept && !feed->check_failed &&
-        store_item_put(store, feed->store_id, uid, key, value) != OK) {
-        LOG(LOG_DEBUG, "feed", "msg=\"sample not kept\"");
-    }
-}
-
-void feed__check_answer(struct feed *feed, const struct response *response)
-{
-    struct respfetch it;
-    struct respfetch_item item;
-    uint64_t uid = 0;
-    struct slice date = {0}, size = {0};
-    respfetch_init(&it, response);
-    while (respfetch_next(&it, &item) == OK) {
-        if (item.kind == FETCH_UID) {
-            (void)respfetch_number(&item, &uid);
-        } else if (respfetch_is_filler(&item)) {
-            return; /* of a message that has just gone (T1) */
-        } else if (item.kind == FETCH_INTERNALDATE) {
-            date = item.value.raw;
-        } else if (item.kind == FETCH_RFC822_SIZE) {
-            size = item.value.raw;
-        }
-    }
-    if (uid > 0 && uid <= UINT32_MAX && date.len > 0 && size.len > 0) {
-        compare_kept(feed, (uint32_t)uid, SLICE("INTERNALDATE"), date);
-        compare_kept(feed, (uint32_t)uid, SLICE("RFC822.SIZE"), size);
-    }
-}
-
-static void drop_records(struct feed *feed)
-{
-    struct account *account = feed->account;
-    LOG(LOG_WARN, "feed", "msg=\"another mailbox under the same name, cache dropped\" account=%s "
-                          "mailbox=%s", account->name, LOG_Q(feed_name(feed)));
-    store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
-                       feed_name(feed));
-}
-
-/* The model is of another mailbox; false: those who look at it have been sent away, and the feed is
- * gone. */
-static bool forget_model(struct feed *feed)
-{
-    if (feed->users != NULL) {
-        feed__end(feed, "[UNAVAILABLE] UIDVALIDITY changed");
-        return false;
-    }
-    feed->has_model = false;
-    request__forget_selection(feed);
-    if (feed->plan != NULL) {
-        plan_destroy(&feed->plan);
-    }
-    return true;
-}
-
-static void after_select(struct feed *feed);
-static void after_scan(struct feed *feed);
-
-static void check_done(struct feed *feed, enum status st, const struct response *tagged)
-{
-    if (st != OK) {
-        give_up(feed, st, tagged);
-        return;
-    }
-    if (!feed->check_failed) {
-        /* None of them is there any more: what is left is looked at once it is known. */
-        feed->must_check = feed->can_compare && !feed->has_compared;
-        after_select(feed);
-        return;
-    }
-    drop_records(feed);
-    if (forget_model(feed)) {
-        feed__load(feed, feed->told_uidvalidity);
-        after_select(feed);
-    }
-}
-
-/* The same, of a model that is true. */
-static void last_check_done(struct feed *feed, enum status st, const struct response *tagged)
-{
-    if (st == OK && !feed->check_failed) {
-        after_scan(feed);
-    } else {
-        check_done(feed, st, tagged);
-    }
-}
-
-/* False: there is nothing to look at. */
-static bool check_identity(struct feed *feed, feed_done_fn *done)
-{
-    struct ranges uids;
-    struct outcmd cmd;
-    ranges_init(&uids, 0);
-    feed->can_compare = sample_uids(feed, &uids) > 0;
-    bool is_asking = !ranges_empty(&uids);
-    if (is_asking) {
-        outcmd_init(&cmd);
-        outcmd_str(&cmd, "UID FETCH ");
-        outcmd_ranges(&cmd, &uids);
-        outcmd_str(&cmd, " (UID INTERNALDATE RFC822.SIZE)");
-        feed->check_failed = false;
-        feed->has_compared = false;
-        send(feed, &cmd, done)->is_check = true;
-    }
-    ranges_fini(&uids);
-    return is_asking;
 }
 
 /* --- SELECT -------------------------------------------------------------------------------------- */
@@ -475,12 +356,12 @@ static void go_live(struct feed *feed)
 {
     bool must_check = feed->must_check;
     feed->must_check = false;
-    if (!must_check || !check_identity(feed, last_check_done)) {
+    if (!must_check || !feed__last_check(feed)) {
         feed__live(feed);
     }
 }
 
-static void after_scan(struct feed *feed)
+void feed__after_scan(struct feed *feed)
 {
     feed->is_fetching_new = false;
     if (feed__count_is_true(feed)) {
@@ -508,31 +389,22 @@ static bool is_unchanged(const struct feed *feed)
            feed->exists == mailbox_exists(feed->mailbox);
 }
 
-/* UIDNEXT fell, or the id of the mailbox is another: not what was kept. */
-static bool is_other_mailbox(const struct feed *feed)
+/* The id of the mailbox is another: not what was kept. */
+static bool has_other_id(const struct feed *feed)
 {
     struct slice kept_id = mailbox_id(feed->mailbox);
-    return (feed->told_uidnext != 0 && feed->told_uidnext < mailbox_uidnext(feed->mailbox)) ||
-           (kept_id.len > 0 && feed->told_id.len > 0 &&
-            !slice_eq(kept_id, buf_slice(&feed->told_id)));
+    return kept_id.len > 0 && feed->told_id.len > 0 &&
+           !slice_eq(kept_id, buf_slice(&feed->told_id));
 }
 
-/* The model that goes with this UIDVALIDITY; true: a kept one that is yet to be checked. */
-static bool adopt_uidvalidity(struct feed *feed)
+/* UIDs do not fall: either it is another mailbox, or the server does not know what it says. */
+static bool uidnext_fell(const struct feed *feed)
 {
-    if (feed->has_model) {
-        return false;
-    }
-    feed__load(feed, feed->told_uidvalidity);
-    if (feed->has_model && is_other_mailbox(feed)) {
-        drop_records(feed);
-        feed->has_model = false;
-        feed__load(feed, feed->told_uidvalidity);
-    }
-    return feed->has_model;
+    return feed->told_uidnext != 0 && feed->told_uidnext < mailbox_uidnext(feed->mailbox);
 }
 
-static void after_select(struct feed *feed)
+/* What the link has told of the mailbox as such. */
+static void take_facts(struct feed *feed)
 {
     if (mailbox_set_flag_lists(feed->mailbox, buf_slice(&feed->told_flags),
                                buf_slice(&feed->told_permanent)) != OK) {
@@ -542,25 +414,57 @@ static void after_select(struct feed *feed)
         mailbox_set_id(feed->mailbox, buf_slice(&feed->told_id)) != OK) {
         LOG(LOG_WARN, "feed", "msg=\"MAILBOXID too long\" account=%s", feed->account->name);
     }
+}
+
+/* Numbers and flags anew: by SEARCH where that pays. */
+static void scan(struct feed *feed)
+{
+    uint32_t from = feed->account->upstream->search_map_from;
+    if (from == 0 || feed->exists < from || !feed__map(feed)) {
+        feed__fetch_all(feed);
+    }
+}
+
+void feed__go_on(struct feed *feed)
+{
+    take_facts(feed);
     if (feed->exists == 0 && !feed->lost_count) {
         ranges_reset(&feed->seen);
         feed__remove_unseen(feed);
         go_live(feed);
-    } else if (!feed->has_model) {
-        fetch_all(feed);
+    } else if (feed->knows < FEED_KNOWS_FLAGS) {
+        scan(feed);
     } else if (is_unchanged(feed)) {
         go_live(feed);
     } else if (feed->has_modseq && mailbox_synced_modseq(feed->mailbox) > 0) {
         fetch_changes(feed);
     } else {
-        fetch_all(feed);
+        scan(feed);
     }
+}
+
+/* The model that goes with what SELECT has told; false: it cannot be had. */
+static bool settle_model(struct feed *feed)
+{
+    if (feed->knows == FEED_KNOWS_NOTHING && mailbox_exists(feed->mailbox) == 0) {
+        feed__load(feed, feed->told_uidvalidity);
+    } else if (feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox)) {
+        return feed__forget_model(feed);
+    }
+    if (feed->knows != FEED_KNOWS_NOTHING && has_other_id(feed)) {
+        feed__drop_records(feed);
+        return feed__forget_model(feed);
+    }
+    if (feed->store_id == 0) {
+        feed__give_up(feed, LIMIT, NULL); /* without an id of its own nothing could be told apart */
+    }
+    return feed->store_id != 0;
 }
 
 static void select_done(struct feed *feed, enum status st, const struct response *tagged)
 {
     if (st != OK) {
-        give_up(feed, st, tagged);
+        feed__give_up(feed, st, tagged);
         return;
     }
     feed->is_selecting = false;
@@ -570,34 +474,45 @@ static void select_done(struct feed *feed, enum status st, const struct response
     if (feed->told_uidvalidity == 0) {
         feed->told_uidvalidity = 1; /* T5: some servers have none; nothing can be told apart */
     }
-    bool is_other = feed->has_model && is_other_mailbox(feed);
-    if (is_other && feed->told_uidvalidity == mailbox_uidvalidity(feed->mailbox)) {
-        drop_records(feed);
+    if (feed->exists > feed->account->settings->limits.mailbox_messages) {
+        feed__give_up(feed, LIMIT, NULL);
+        return;
     }
-    if (is_other || (feed->has_model &&
-                     feed->told_uidvalidity != mailbox_uidvalidity(feed->mailbox))) {
-        if (!forget_model(feed)) {
+    feed__send_away(feed, feed->told_uidvalidity, false);
+    if (!settle_model(feed)) {
+        return;
+    }
+    bool is_kept = feed->knows != FEED_KNOWS_NOTHING;
+    feed->must_prove = is_kept && uidnext_fell(feed);
+    take_facts(feed);
+    feed__answered(feed);
+    feed__opens_done(feed);
+    if (feed->must_prove && mailbox_exists(feed->mailbox) == 0) {
+        feed->must_prove = false;
+        feed__drop_records(feed);
+        is_kept = false;
+        if (!feed__forget_model(feed)) {
             return;
         }
     }
-    bool is_kept = feed->has_model || adopt_uidvalidity(feed);
-    if (feed->store_id == 0) {
-        give_up(feed, LIMIT, NULL); /* without an id of its own nothing could be told apart */
-    } else if (!is_kept || !check_identity(feed, check_done)) {
-        after_select(feed);
+    if (!is_kept || !feed__check_identity(feed)) {
+        feed__go_on(feed);
     }
 }
 
-void feed__select(struct feed *feed)
+/* Nothing is known of what the link will tell. */
+static void forget_told(struct feed *feed)
 {
-    struct outcmd cmd;
-    feed->state = FEED_SYNCING;
     feed->exists = 0;
+    feed->told_recent = 0;
+    feed->told_unseen = 0;
     feed->told_uidvalidity = 0;
     feed->told_uidnext = 0;
     feed->told_modseq = 0; /* has_modseq stays what it was until the answer is here */
     feed->is_selecting = true;
+    feed->is_mapped = false;
     feed->must_check = false;
+    feed->must_prove = false;
     feed->wants_recheck = false;
     feed->is_scanning = false;
     feed->is_fill = false;
@@ -606,11 +521,22 @@ void feed__select(struct feed *feed)
     feed->lost_count = false;
     feed->lost_flags = false;
     feed->rescans_n = 0;
+    feed->windows_n = 0;
+    ranges_reset(&feed->earlier);
+    feed->esearch_is_poor = false;
     feed->is_probing = false;
     feed->syncs_failed = 0;
     buf_reset(&feed->told_flags);
     buf_reset(&feed->told_permanent);
     buf_reset(&feed->told_id);
+}
+
+void feed__select(struct feed *feed)
+{
+    struct outcmd cmd;
+    feed->state = FEED_SYNCING;
+    feed__set_adrift(feed);
+    forget_told(feed);
     struct refresh_request *request;
     DL_FOREACH(feed->refreshes, request) {
         request->is_asked = true;
@@ -630,7 +556,7 @@ static void probe_done(struct feed *feed, enum status st, const struct response 
 {
     feed->is_probing = false;
     if (st != OK) {
-        give_up(feed, st, tagged);
+        feed__give_up(feed, st, tagged);
         return;
     }
     feed__tagged_ok(feed, tagged);

@@ -277,6 +277,14 @@ static void take_correlator(struct lexer *lx, struct respdata_esearch *out)
     }
 }
 
+struct slice respdata_esearch_tag(const struct response *r)
+{
+    struct respdata_esearch head = {.tag = {"", 0}};
+    struct lexer lx = lexer_of(r);
+    take_correlator(&lx, &head);
+    return lexer_ok(&lx) ? head.tag : SLICE("");
+}
+
 static void take_result(struct lexer *lx, struct respdata_esearch *out, struct slice *all)
 {
     struct slice name = lexer_atom(lx);

@@ -54,7 +54,7 @@ static void cancel_noop(struct session *session, struct job *job)
 static enum step run_noop(struct session *session, struct job *job)
 {
     struct noop_work *work = job->work;
-    if (session->feed != NULL && !work->is_refreshed && !feed_is_fresh(session->feed)) {
+    if (session->view != NULL && !work->is_refreshed && !feed_is_fresh(session->feed)) {
         if (work->refresh == NULL) {
             work->session = session;
             work->refresh = feed_refresh(session->feed, false, noop_refreshed, work);

@@ -36,33 +36,42 @@ static const char *objection(const struct session *session, const struct job *jo
     return NULL;
 }
 
-/* RFC 7162 3.2.6: of the UIDs asked for, those that are not there (more than vanished since, which is
- * allowed). */
-static void tell_vanished(struct session *session, struct job *job)
+/* RFC 7162 3.2.6: the UIDs asked for, also those that are not there (any more). */
+static void asked_uids(struct session *session, struct job *job, struct ranges *out)
+{
+    uint32_t last = mailbox_uidnext(feed_mailbox(session->feed)) - 1;
+    if (seqset_resolve(&job->parsed.args.fetch.set, last, out) != OK) {
+        ranges_reset(out);
+    }
+    ranges_clip(out, last);
+}
+
+/* Modseqs that the model does not know, and what has vanished, are asked upstream. */
+static enum step ask_past(struct session *session, struct job *job)
 {
     struct fetch_work *work = job->work;
-    struct mailbox *mailbox = feed_mailbox(session->feed);
-    struct ranges gone, present;
-    ranges_init(&gone, SEQSET_PARTS_MAX);
-    ranges_init(&present, 0);
-    uint32_t last = mailbox_uidnext(mailbox) - 1;
-    if (seqset_resolve(&job->parsed.args.fetch.set, last, &gone) == OK) {
-        ranges_clip(&gone, last);
-        mailbox_scan_uids(mailbox, NULL, &present);
-        ranges_subtract(&gone, &present);
+    const struct args_fetch *args = &job->parsed.args.fetch;
+    if (!work->has_asked && args->has_changedsince) {
+        struct ranges uids;
+        ranges_init(&uids, SEQSET_PARTS_MAX);
+        if (args->is_vanished) {
+            asked_uids(session, job, &uids);
+        }
+        work->has_past = past_wants_changes(&work->past, session,
+                                            args->is_vanished ? &uids : &work->uids,
+                                            args->changedsince, args->is_vanished);
+        ranges_fini(&uids);
+    } else if (!work->has_asked && args->items.has_modseq) {
+        work->has_past = past_wants_modseqs(&work->past, session, &work->uids);
     }
-    if (!ranges_empty(&gone)) {
-        buf_add_str(&work->out, "* VANISHED (EARLIER) ");
-        ranges_format(&gone, &work->out);
-        buf_add_str(&work->out, "\r\n");
-    }
-    ranges_fini(&gone);
-    ranges_fini(&present);
+    work->has_asked = true;
+    return past_run(&work->past);
 }
 
 static void fini(struct fetch_work *work)
 {
     fetch__release_all(work);
+    past_fini(&work->past);
     if (work->refresh != NULL) {
         feed_refresh_cancel(&work->refresh); /* something else has made the model fresh meanwhile */
     }
@@ -122,9 +131,10 @@ static bool is_fresh_enough(struct session *session, struct job *job)
 static bool is_wanted(const struct fetch_work *work, const struct view_message *message)
 {
     const struct args_fetch *args = &work->job->parsed.args.fetch;
+    const struct mailbox *mailbox = feed_mailbox(work->session->feed);
     return !args->has_changedsince ||
-           (!message->is_vanished &&
-            (message->modseq == 0 || message->modseq > args->changedsince));
+           (!message->is_vanished && (message->modseq > args->changedsince ||
+                                       (message->modseq == 0 && mailbox_base_modseq(mailbox) == 0)));
 }
 
 static bool next_message(struct fetch_work *work)
@@ -211,10 +221,16 @@ static enum step start(struct session *session, struct job *job)
     if (!is_fresh_enough(session, job)) {
         return STEP_WAIT;
     }
+    if (ask_past(session, job) == STEP_WAIT) {
+        return STEP_WAIT;
+    }
+    if (work->has_past && work->past.status != OK) {
+        return finish(session, job, status_client_text(work->past.status));
+    }
     work->is_started = true;
     work->asked_uid = 0;
-    if (job->parsed.args.fetch.is_vanished) {
-        tell_vanished(session, job);
+    if (work->has_past) {
+        past_tell_vanished(&work->past, &work->out);
     }
     fetch__begin_seen(work);
     view_iter_init(&work->iter, session->view, &work->uids);

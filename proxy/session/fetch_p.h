@@ -9,7 +9,7 @@
  * value up again: cached, in the pending held for the message, or asked for now. */
 #include "account/lookup.h"
 #include "account/plan.h"
-#include "session_p.h"
+#include "past_p.h"
 #include "store/store.h"
 
 enum {
@@ -58,6 +58,8 @@ struct fetch_work {
     const struct fetch_item **asked; /* for each item, what is asked instead; NULL: not known yet */
     struct refresh_request *refresh;
     bool is_refreshed;
+    struct past past;
+    bool has_asked, has_past;
 
     struct plan_waiter waiter;
     struct held held;

@@ -1,6 +1,7 @@
 /* SEARCH.  A tree of nothing but flags, sets, and modseqs is answered from the model; any other goes
  * upstream by UID, and what comes back is cut to what this client has been told of. */
 #include "imap/respdata.h"
+#include "past_p.h"
 #include "search_p.h"
 
 struct search_work {
@@ -13,6 +14,8 @@ struct search_work {
     bool is_done;
     bool is_lost;      /* its link died before the tagged reply */
     bool was_repeated; /* once */
+    bool has_asked;
+    struct past past;  /* modseqs */
     enum status status;
     struct search_sets sets;
     struct ranges found; /* UIDs */
@@ -279,6 +282,7 @@ static void fini_search(struct search_work *work)
     if (work->refresh != NULL) {
         feed_refresh_cancel(&work->refresh); /* something else has made the model fresh meanwhile */
     }
+    past_fini(&work->past);
     search_sets_fini(&work->sets);
     ranges_fini(&work->found);
     buf_fini(&work->answer);
@@ -326,6 +330,17 @@ static enum step start_search(struct session *session, struct job *job)
     return STEP_AGAIN;
 }
 
+/* The answer names the highest modseq, and a criterion may compare them. */
+static enum step ask_modseqs(struct session *session, struct job *job, const struct ranges *uids)
+{
+    struct search_work *work = job->work;
+    if ((job->parsed.args.search.root->classes & SEARCH_USES_MODSEQ) != 0 && !work->has_asked) {
+        work->has_asked = true;
+        (void)past_wants_modseqs(&work->past, session, uids);
+    }
+    return past_run(&work->past);
+}
+
 static enum step run_local(struct session *session, struct job *job)
 {
     struct search_work *work = job->work;
@@ -333,6 +348,9 @@ static enum step run_local(struct session *session, struct job *job)
         if (work->refresh == NULL) {
             work->refresh = feed_refresh(session->feed, false, refreshed, work);
         }
+        return STEP_WAIT;
+    }
+    if (ask_modseqs(session, job, NULL) == STEP_WAIT) {
         return STEP_WAIT;
     }
     search_model(session, job);
@@ -362,6 +380,9 @@ static enum step run_search(struct session *session, struct job *job)
         }
     }
     if (!work->is_done) {
+        return STEP_WAIT;
+    }
+    if (work->status == OK && ask_modseqs(session, job, &work->found) == STEP_WAIT) {
         return STEP_WAIT;
     }
     if (work->status == OK) {

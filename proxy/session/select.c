@@ -1,12 +1,16 @@
 /* SELECT, EXAMINE, UNSELECT. */
 #include "imap/outcmd.h"
 #include "model/uidset.h"
-#include "session_p.h"
+#include "early_p.h"
+#include "past_p.h"
 
 struct select_work {
     struct session *session;
     struct open_request *open;
     bool is_done;
+    bool is_entered;
+    bool has_asked, has_past;
+    struct past past; /* SELECT (QRESYNC ...) */
     enum status status;
     struct buf text; /* the upstream's refusal */
 };
@@ -28,25 +32,39 @@ static void opened(void *arg, enum status st, struct feed *feed, struct slice te
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
+/* Of the model, by the view; of a mailbox not known yet what the upstream has just told. */
+static struct feed_told facts(struct session *session)
+{
+    struct mailbox_counts counts;
+    if (session->feed_user.is_early) {
+        return session->feed_user.told;
+    }
+    mailbox_counts(feed_mailbox(session->feed), &counts);
+    return (struct feed_told){
+        .exists = view_count(session->view),
+        .recent = view_recent(session->view),
+        .unseen = counts.first_unseen_uid != 0 ? view_msn_of(session->view, counts.first_unseen_uid)
+                                               : 0,
+        .uidvalidity = counts.uidvalidity,
+        .uidnext = counts.uidnext,
+        .modseq = view_modseq(session->view),
+    };
+}
+
 static void tell_mailbox(struct session *session, struct buf *out)
 {
     struct mailbox *mailbox = feed_mailbox(session->feed);
-    struct mailbox_counts counts;
-    mailbox_counts(mailbox, &counts);
+    struct feed_told told = facts(session);
     update_write_flag_lists(session, out);
-    emit_number_response(out, view_count(session->view), "EXISTS");
-    emit_number_response(out, view_recent(session->view), "RECENT");
-    uint32_t unseen = counts.first_unseen_uid != 0
-                          ? view_msn_of(session->view, counts.first_unseen_uid)
-                          : 0;
-    if (unseen != 0) {
-        buf_printf(out, "* OK [UNSEEN %u] First unseen.\r\n", (unsigned)unseen);
+    emit_number_response(out, told.exists, "EXISTS");
+    emit_number_response(out, told.recent, "RECENT");
+    if (told.unseen != 0) {
+        buf_printf(out, "* OK [UNSEEN %u] First unseen.\r\n", (unsigned)told.unseen);
     }
-    buf_printf(out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", (unsigned)counts.uidvalidity);
-    buf_printf(out, "* OK [UIDNEXT %u] Predicted next UID\r\n", (unsigned)counts.uidnext);
+    buf_printf(out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", (unsigned)told.uidvalidity);
+    buf_printf(out, "* OK [UIDNEXT %u] Predicted next UID\r\n", (unsigned)told.uidnext);
     if (session_has_modseq(session)) {
-        buf_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
-                   (unsigned long long)view_modseq(session->view));
+        buf_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)told.modseq);
         session->told_modseq = true;
     } else {
         buf_add_str(out, "* OK [NOMODSEQ] No permanent mod-sequences\r\n");
@@ -57,44 +75,42 @@ static void tell_mailbox(struct session *session, struct buf *out)
     }
 }
 
-/* UIDs the client may still know (known-uids, or all below UIDNEXT) that are not there any more.
- * More than those that vanished since its modseq, which RFC 7162 3.2.10.1 allows. */
-static void tell_vanished(struct session *session, const struct args_select *args,
-                          struct buf *out)
+/* UIDs the client may still know: those it names, or all below UIDNEXT. */
+static void known_uids(struct session *session, const struct args_select *args, struct ranges *out)
 {
-    struct mailbox *mailbox = feed_mailbox(session->feed);
-    struct ranges known, present;
-    ranges_init(&known, SEQSET_PARTS_MAX);
-    ranges_init(&present, 0);
-    uint32_t last = mailbox_uidnext(mailbox) - 1;
-    if (args->known_uids.n == 0 || seqset_resolve(&args->known_uids, last, &known) != OK) {
-        ranges_reset(&known);
+    uint32_t last = mailbox_uidnext(feed_mailbox(session->feed)) - 1;
+    ranges_reset(out);
+    if (args->known_uids.n == 0 || seqset_resolve(&args->known_uids, last, out) != OK) {
+        ranges_reset(out);
         if (last > 0) {
-            ranges_add(&known, 1, last);
+            ranges_add(out, 1, last);
         }
     }
-    ranges_clip(&known, last);
-    mailbox_scan_uids(mailbox, NULL, &present);
-    ranges_subtract(&known, &present);
-    if (!ranges_empty(&known)) {
-        buf_add_str(out, "* VANISHED (EARLIER) ");
-        ranges_format(&known, out);
-        buf_add_str(out, "\r\n");
-    }
-    ranges_fini(&known);
+    ranges_clip(out, last);
+}
+
+/* The upstream cannot be asked: all that is not there, more than vanished since, which RFC 7162
+ * 3.2.10.1 allows. */
+static void all_missing(struct session *session, const struct args_select *args, struct ranges *out)
+{
+    struct ranges present;
+    ranges_init(&present, 0);
+    known_uids(session, args, out);
+    mailbox_scan_uids(feed_mailbox(session->feed), NULL, &present);
+    ranges_subtract(out, &present);
     ranges_fini(&present);
 }
 
-static void tell_changed(struct session *session, uint64_t modseq, struct buf *out)
+static void tell_changed(struct session *session, uint64_t modseq, bool all, struct buf *out)
 {
     struct ranges uids;
     struct view_iter iter;
     struct view_message message;
     ranges_init(&uids, 0);
     mailbox_scan_modseq(feed_mailbox(session->feed), NULL, modseq, &uids);
-    view_iter_init(&iter, session->view, &uids);
+    view_iter_init(&iter, session->view, all ? NULL : &uids);
     while (view_iter_next(&iter, &message)) {
-        if (message.modseq > modseq && !message.is_vanished) {
+        if ((message.modseq > modseq || (all && message.modseq == 0)) && !message.is_vanished) {
             update_write_flags(session, &message, true, out);
         }
     }
@@ -102,45 +118,103 @@ static void tell_changed(struct session *session, uint64_t modseq, struct buf *o
 }
 
 /* RFC 7162 3.2.5: another UIDVALIDITY makes it a plain SELECT. */
-static void tell_resync(struct session *session, const struct args_select *args, struct buf *out)
-{
-    struct mailbox *mailbox = feed_mailbox(session->feed);
-    if (!args->is_qresync || args->uidvalidity != mailbox_uidvalidity(mailbox) ||
-        !session_has_modseq(session)) {
-        return;
-    }
-    if (args->modseq < feed_vanished_modseq(session->feed)) {
-        tell_vanished(session, args, out);
-    }
-    tell_changed(session, args->modseq, out);
-}
-
-static void selected(struct session *session, struct job *job)
+static bool wants_history(const struct session *session, const struct job *job)
 {
     const struct args_select *args = &job->parsed.args.select;
-    bool is_examine = job->parsed.info->id == CMD_EXAMINE;
-    struct buf out;
-    session->is_read_only = is_examine || !feed_is_writable(session->feed);
-    session->view = view_open(feed_mailbox(session->feed), is_examine ? 0 : VIEW_CLAIMS_RECENT);
-    session__goto(session, SESSION_SELECTED, "selected");
-    if (args->is_condstore) {
-        session->enabled |= ENABLED_CONDSTORE;
+    return args->is_qresync && session_has_modseq(session) &&
+           args->uidvalidity == mailbox_uidvalidity(feed_mailbox(session->feed));
+}
+
+/* STEP_DONE: all that can be known of it is. */
+static enum step ask_history(struct session *session, struct job *job)
+{
+    const struct args_select *args = &job->parsed.args.select;
+    struct select_work *work = job->work;
+    if (session->view == NULL || feed_knows(session->feed) < FEED_KNOWS_FLAGS) {
+        return STEP_WAIT;
     }
-    if ((session->enabled & ENABLED_CONDSTORE) != 0) {
-        view_set_option(session->view, VIEW_WANTS_MODSEQ);
+    if (!work->has_asked) {
+        struct ranges known;
+        ranges_init(&known, SEQSET_PARTS_MAX);
+        known_uids(session, args, &known);
+        work->has_asked = true;
+        work->has_past = past_wants_changes(&work->past, session, &known, args->modseq, true);
+        ranges_fini(&known);
+    }
+    return past_run(&work->past);
+}
+
+static void tell_history(struct session *session, struct job *job, struct buf *out)
+{
+    const struct args_select *args = &job->parsed.args.select;
+    struct select_work *work = job->work;
+    bool is_unknown = work->has_past && work->past.status != OK;
+    if (is_unknown) {
+        all_missing(session, args, &work->past.vanished);
+    }
+    if (work->has_past) {
+        past_tell_vanished(&work->past, out);
+    }
+    tell_changed(session, args->modseq, is_unknown, out);
+}
+
+bool session__open_view(struct session *session)
+{
+    unsigned options = (session->is_examine ? 0U : VIEW_CLAIMS_RECENT) |
+                       ((session->enabled & ENABLED_CONDSTORE) != 0 ? VIEW_WANTS_MODSEQ : 0U);
+    session->view = feed_open_view(&session->feed_user, options);
+    if (session->view == NULL) {
+        session_bye(session, "[UNAVAILABLE] The mailbox has changed while the mail server was lost");
+    }
+    return session->view != NULL;
+}
+
+/* The mailbox is the session's; false: it is not any more. */
+static bool enter(struct session *session, struct job *job)
+{
+    const struct args_select *args = &job->parsed.args.select;
+    session->is_examine = job->parsed.info->id == CMD_EXAMINE;
+    session->is_read_only = session->is_examine || !feed_is_writable(session->feed);
+    session->enabled |= args->is_condstore ? ENABLED_CONDSTORE : 0U;
+    session__goto(session, SESSION_SELECTED, "selected");
+    return session->feed_user.is_early || session__open_view(session);
+}
+
+/* STEP_WAIT: for the messages, whose history the client asks for. */
+static enum step selected(struct session *session, struct job *job)
+{
+    struct select_work *work = job->work;
+    struct buf out;
+    if (!work->is_entered) {
+        work->is_entered = true;
+        if (!enter(session, job)) {
+            return STEP_CLOSE;
+        }
+    }
+    bool tells_history = wants_history(session, job);
+    if (tells_history && ask_history(session, job) == STEP_WAIT) {
+        return STEP_WAIT;
     }
     buf_init(&out, 0);
     tell_mailbox(session, &out);
-    tell_resync(session, args, &out);
+    if (session->feed_user.is_early && feed_is_mapped(session->feed) &&
+        !session__open_view(session)) {
+        buf_fini(&out);
+        return STEP_CLOSE;
+    }
+    if (tells_history) {
+        tell_history(session, job, &out);
+    }
     session_write(session, buf_slice(&out));
     buf_fini(&out);
     if (session->is_read_only) {
         job_finish_str(session, job,
-                       is_examine ? "OK [READ-ONLY] Examine completed."
-                                  : "OK [READ-ONLY] Select completed.");
+                       session->is_examine ? "OK [READ-ONLY] Examine completed."
+                                           : "OK [READ-ONLY] Select completed.");
     } else {
         job_finish_str(session, job, "OK [READ-WRITE] Select completed.");
     }
+    return STEP_DONE;
 }
 
 static enum step start_select(struct session *session, struct job *job)
@@ -171,12 +245,16 @@ static enum step run_select(struct session *session, struct job *job)
         return STEP_WAIT;
     }
     if (work->status == OK) {
-        selected(session, job);
+        enum step step = selected(session, job);
+        if (step != STEP_DONE) {
+            return step;
+        }
     } else if (work->text.len > 0) {
         job_finish(session, job, buf_slice(&work->text));
     } else {
         job_finish_status(session, job, work->status);
     }
+    past_fini(&work->past);
     buf_fini(&work->text);
     return STEP_DONE;
 }
@@ -188,6 +266,7 @@ static void cancel_select(struct session *session, struct job *job)
     if (work->open != NULL) {
         feed_open_cancel(&work->open);
     }
+    past_fini(&work->past);
     buf_fini(&work->text);
 }
 

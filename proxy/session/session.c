@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "early_p.h"
 #include "fetch_p.h"
 #include "imap/capability.h"
 
@@ -203,7 +204,7 @@ static bool is_before_write(const struct job *job)
 static bool tells_updates(const struct session *session, const struct job *job)
 {
     const struct command_info *info = job->parsed.info;
-    return session->state == SESSION_SELECTED && info != NULL && info->id != CMD_CLOSE &&
+    return session->view != NULL && info != NULL && info->id != CMD_CLOSE &&
            info->id != CMD_SELECT && info->id != CMD_EXAMINE && info->id != CMD_UNSELECT &&
            !is_before_write(job);
 }
@@ -320,6 +321,13 @@ static enum step run_job(struct session *session, struct job *job)
             refuse(session, job, no);
             return session->state == SESSION_CLOSING ? STEP_CLOSE : STEP_DONE;
         }
+        if (early__must_wait(session, job)) {
+            if (!feed_is_away(session->feed)) {
+                return STEP_WAIT;
+            }
+            job_finish_status(session, job, NETWORK); /* design section 11 */
+            return STEP_DONE;
+        }
         job->is_started = true;
         session->bad_n = 0;
         if (job->work == NULL && job->verb->work_size > 0) {
@@ -339,7 +347,7 @@ static void plan_ahead(struct session *session)
 {
     struct job *job;
     DL_FOREACH(session->jobs, job) {
-        if (!may_plan(job) || objection(session, job) != NULL) {
+        if (!may_plan(job) || objection(session, job) != NULL || early__lacks(session, job)) {
             return;
         }
         if (!job->is_started && !job->is_planned && job != session->jobs) {
@@ -443,6 +451,16 @@ static void on_changed(struct feed_user *user)
     }
 }
 
+/* Numbers, or flags, are known now. */
+static void on_progress(struct feed_user *user)
+{
+    struct session *session = of_feed_user(user);
+    early__progress(session);
+    if (session->state != SESSION_CLOSING) {
+        on_changed(user);
+    }
+}
+
 static void on_gone(struct feed_user *user, const char *text)
 {
     session_bye(of_feed_user(user), text);
@@ -540,10 +558,11 @@ static void on_timeout(void *arg)
 static void on_still_here(void *arg)
 {
     struct session *session = arg;
-    if (session->is_idling && session_has_room(session)) {
+    uint32_t again_ms = early__still_here(session);
+    if (again_ms > 0 && session_has_room(session)) {
         session_write(session, SLICE("* OK Still here\r\n"));
+        timeout_start(session->env->loop, &session->still_here, again_ms);
     }
-    timeout_start(session->env->loop, &session->still_here, SESSION_STILL_HERE_MS);
 }
 
 struct session *session_create(const struct session_env *env, int fd, const struct netaddr *peer,
@@ -569,7 +588,7 @@ struct session *session_create(const struct session_env *env, int fd, const stru
     session->allow_cleartext = listener->settings->allow_cleartext;
     session->tls = listener->tls;
     session->feed_user = (struct feed_user){
-        .changed = on_changed, .gone = on_gone, .holds_dead = on_holds_dead};
+        .changed = on_changed, .progress = on_progress, .gone = on_gone, .holds_dead = on_holds_dead};
     session->account_user = (struct account_user){.revoked = on_revoked};
     reader_init(&session->reader, READER_CLIENT, &reader_limits);
     buf_init(&session->scratch, 0);

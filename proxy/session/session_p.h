@@ -114,6 +114,7 @@ struct session {
     struct feed_user feed_user;
     struct view *view;
     bool is_read_only, is_idling; /* idling: updates are told as they come */
+    bool is_examine, is_waiting; /* waiting: for messages or flags to be known, early.c */
     bool told_modseq; /* HIGHESTMODSEQ was told for this mailbox (T24) */
     struct ranges saved; /* "$": UIDs of the last SEARCH RETURN (SAVE) (RFC 5182) */
 };

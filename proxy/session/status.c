@@ -95,7 +95,8 @@ static enum step run_status(struct session *session, struct job *job)
     if ((args->items & STATUS_ITEM_HIGHESTMODSEQ) != 0) {
         session_enable_condstore(session); /* RFC 7162 3.1 */
     }
-    if (!write->is_sent && feed != NULL && (args->items & ~(unsigned)MODEL_ITEMS) == 0) {
+    if (!write->is_sent && feed != NULL && feed_knows(feed) == FEED_KNOWS_FLAGS &&
+        (args->items & ~(unsigned)MODEL_ITEMS) == 0) {
         if (!feed_is_fresh(feed) && !write_refresh_other(write, args->mailbox)) {
             return STEP_WAIT;
         }

@@ -12,6 +12,12 @@ char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX])
     return out;
 }
 
+bool upcmd_has_tag(const struct upcmd *cmd, struct slice tag)
+{
+    char own[LINK__TAG_MAX];
+    return slice_eq(slice_str(wire__tag(cmd->tag, own)), tag);
+}
+
 bool wire__is_free(const struct capabilities *caps, uint64_t size)
 {
     return capability_has(caps, CAP_LITERAL_PLUS) ||

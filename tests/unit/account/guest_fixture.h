@@ -20,6 +20,8 @@ struct guest {
     struct view *view;
     char text[256];
     enum status login_st, open_st, refresh_st, request_st;
+    bool opened_early;
+    int progress_n;
     int logins_n, opens_n, refreshes_n, requests_n, changes_n, gone_n, revoked_n;
 };
 
@@ -64,6 +66,17 @@ static inline void on_gone(struct feed_user *user, const char *text)
     leave(g);
 }
 
+/* Numbers are known: the view of what was told before. */
+static inline void on_progress(struct feed_user *user)
+{
+    struct guest *g = of_feed_user(user);
+    g->progress_n++;
+    if (g->view == NULL && feed_is_mapped(user->feed)) {
+        g->view = feed_open_view(user, VIEW_CLAIMS_RECENT);
+        g->gone_n += g->view == NULL;
+    }
+}
+
 static inline bool on_holds_dead(struct feed_user *user)
 {
     struct guest *g = of_feed_user(user);
@@ -89,7 +102,10 @@ static inline void on_open(void *arg, enum status st, struct feed *feed, struct 
     snprintf(g->text, sizeof(g->text), SLICE_FMT, SLICE_ARG(text));
     if (st == OK) {
         feed_attach(feed, &g->feed_user);
-        g->view = view_open(feed_mailbox(feed), VIEW_CLAIMS_RECENT);
+        g->opened_early = g->feed_user.is_early;
+        if (feed_is_mapped(feed)) {
+            g->view = feed_open_view(&g->feed_user, VIEW_CLAIMS_RECENT);
+        }
     }
 }
 
@@ -118,6 +134,7 @@ static inline void login_with(struct office *office, struct guest *g, const char
     const struct link_login login = {.authcid = SLICE("joe"), .password = slice_str(password)};
     g->account_user.revoked = on_revoked;
     g->feed_user.changed = on_changed;
+    g->feed_user.progress = on_progress;
     g->feed_user.gone = on_gone;
     g->feed_user.holds_dead = on_holds_dead;
     struct netaddr from;
@@ -147,6 +164,15 @@ static inline bool opened(struct office *office)
 {
     (void)office;
     return guest[0].opens_n > 0;
+}
+
+/* Opened for good, not only answered. */
+static inline bool complete(struct office *office)
+{
+    (void)office;
+    bool is_known = guest[0].feed_user.feed != NULL && guest[0].view != NULL &&
+                    feed_knows(guest[0].feed_user.feed) == FEED_KNOWS_FLAGS;
+    return guest[0].opens_n > 0 && (guest[0].open_st != OK || is_known || guest[0].gone_n > 0);
 }
 
 static inline bool refreshed(struct office *office)
@@ -184,7 +210,7 @@ static inline void open_box(struct office *office)
 {
     guest[0].opens_n = 0;
     guest[0].open = feed_open(guest[0].account, SLICE("INBOX"), on_open, &guest[0]);
-    office_run(office, opened);
+    office_run(office, complete);
 }
 
 static inline struct mailbox *box(void)

@@ -1,0 +1,183 @@
+/* Sessions whose SELECT was answered from the upstream's own SELECT reply, before the model knew which
+ * messages there are (design section 7: cold SELECT of any size).
+ *
+ *   SELECT's OK ──> told: EXISTS n ──> ... expunges by number or UID are noted ... ──> numbers known:
+ *   the first n of (messages there, messages gone since) are what was told; the view opens on them.
+ *
+ * A message that has gone by number has a UID nobody knows.  It stood between two that are known, so
+ * any number between theirs stands for it: its place in the view is what counts. */
+#include <utlist.h>
+
+#include "feed_sync_p.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "model/uidset.h"
+
+/* --- what SELECT has told ------------------------------------------------------------------------ */
+
+void feed__answered(struct feed *feed)
+{
+    feed->is_answered = true;
+    feed->selected = (struct feed_told){
+        .exists = feed->exists,
+        .recent = feed->knows == FEED_KNOWS_NOTHING ? feed->told_recent : 0,
+        .unseen = feed->told_unseen,
+        .uidvalidity = mailbox_uidvalidity(feed->mailbox),
+        .uidnext = feed->told_uidnext,
+        .modseq = feed->has_modseq ? feed->told_modseq : 0,
+        .lists_version = mailbox_lists_version(feed->mailbox),
+    };
+}
+
+/* Without UIDNEXT there is something to wait for: it is asked, or follows from the messages. */
+bool feed__can_be_early(const struct feed *feed)
+{
+    return feed->state == FEED_SYNCING && feed->is_answered && feed->selected.uidnext > 0 &&
+           !feed->gone_is_lost;
+}
+
+/* --- what goes in between ------------------------------------------------------------------------ */
+
+void feed__note_gone(struct feed *feed, const struct gone *gone)
+{
+    if (feed->is_mapped || feed->gone_is_lost) {
+        return;
+    }
+    if (feed->gone_n == FEED_GONE_MAX) {
+        feed->gone_is_lost = true;
+        return;
+    }
+    if (feed->gone_n == feed->gone_cap) {
+        feed->gone_cap = feed->gone_cap > 0 ? 2 * feed->gone_cap : 16;
+        feed->gone = alloc_resize(feed->gone, feed->gone_cap, sizeof(*feed->gone));
+    }
+    feed->gone[feed->gone_n++] = *gone;
+}
+
+/* UID of the n-th among those there and gone; 0: there are fewer. */
+static uint32_t uid_at(const struct feed *feed, struct uidset *gone, uint32_t n)
+{
+    uint32_t low = 1, high = UINT32_MAX - 1;
+    if (n == 0 || mailbox_exists(feed->mailbox) + uidset_count(gone) < n) {
+        return 0;
+    }
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (mailbox_rank(feed->mailbox, mid) + uidset_rank(gone, mid) < n) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static bool put_back_number(const struct feed *feed, struct uidset *gone, uint32_t msn)
+{
+    uint32_t all = mailbox_exists(feed->mailbox) + uidset_count(gone);
+    uint32_t place = msn <= all + 1 ? msn : all + 1; /* beyond: of the tail of new mail */
+    uint32_t before = uid_at(feed, gone, place - 1);
+    uint32_t after = place <= all ? uid_at(feed, gone, place) : UINT32_MAX;
+    if (after - before < 2) {
+        return false; /* there never was one between them */
+    }
+    struct ranges one;
+    ranges_init(&one, 0);
+    ranges_add(&one, before + 1, before + 1);
+    uidset_unite(gone, &one);
+    ranges_fini(&one);
+    return true;
+}
+
+static void put_back_uids(const struct feed *feed, struct uidset *gone, struct range uids)
+{
+    struct ranges some, present;
+    ranges_init(&some, 0);
+    ranges_init(&present, 0);
+    ranges_add(&some, uids.first, uids.last);
+    mailbox_scan_uids(feed->mailbox, &some, &present);
+    ranges_subtract(&some, &present);
+    ranges_clip(&some, UINT32_MAX - 1);
+    uidset_unite(gone, &some);
+    ranges_fini(&some);
+    ranges_fini(&present);
+}
+
+/* The last to go is the first to be put back: numbers are those of its moment. */
+static void work_out_gone(struct feed *feed)
+{
+    struct uidset gone;
+    uidset_init(&gone);
+    for (size_t i = feed->gone_n; i > 0 && !feed->gone_is_lost; i--) {
+        const struct gone *one = &feed->gone[i - 1];
+        if (one->msn == 0) {
+            put_back_uids(feed, &gone, one->uids);
+        } else if (!put_back_number(feed, &gone, one->msn)) {
+            feed->gone_is_lost = true;
+        }
+    }
+    ranges_copy(&gone.set, &feed->gone_uids);
+    uidset_fini(&gone);
+}
+
+void feed__open_early(struct feed *feed)
+{
+    struct feed_user *user;
+    bool some = false;
+    DL_FOREACH(feed->users, user) {
+        some = some || user->is_early;
+    }
+    if (some) {
+        work_out_gone(feed);
+    }
+    feed__wake_users(feed);
+    alloc_free(feed->gone);
+    feed->gone = NULL;
+    feed->gone_n = feed->gone_cap = 0;
+    ranges_reset(&feed->gone_uids);
+}
+
+struct view *feed_open_view(struct feed_user *user, unsigned options)
+{
+    struct feed *feed = user->feed;
+    struct ranges none;
+    if (!user->is_early) {
+        return view_open(feed->mailbox, options);
+    }
+    user->is_early = false;
+    ranges_init(&none, 0);
+    struct view_told told = {.exists = user->told.exists,
+                             .recent = user->told.recent,
+                             .modseq = user->told.modseq,
+                             .lists_version = user->told.lists_version,
+                             .gone = user->is_adrift ? &none : &feed->gone_uids};
+    /* What went while nobody looked is not known: it may be that nothing did. */
+    bool is_sure = user->is_adrift ? mailbox_rank(feed->mailbox, user->told.uidnext - 1) == told.exists
+                                   : !feed->gone_is_lost;
+    if (!is_sure) {
+        LOG(LOG_INFO, "feed", "msg=\"what was told does not fit\" account=%s mailbox=%s",
+            feed->account->name, LOG_Q(feed_name(feed)));
+    }
+    return is_sure ? view_open_told(feed->mailbox, options, &told) : NULL;
+}
+
+void feed__set_adrift(struct feed *feed)
+{
+    struct feed_user *user;
+    DL_FOREACH(feed->users, user) {
+        user->is_adrift = user->is_adrift || user->is_early;
+    }
+    feed->gone_n = 0;
+    feed->gone_is_lost = false;
+    feed->is_answered = false;
+}
+
+void feed__send_away(struct feed *feed, uint32_t uidvalidity, bool views)
+{
+    struct feed_user *user, *next;
+    DL_FOREACH_SAFE(feed->users, user, next) {
+        if (user->is_early ? user->told.uidvalidity != uidvalidity : views) {
+            user->gone(user, "[UNAVAILABLE] UIDVALIDITY changed");
+        }
+    }
+}

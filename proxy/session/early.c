@@ -1,0 +1,64 @@
+/* SELECT is answered before it is known which messages there are (design section 7).  Until then, and
+ * until their flags are known, commands wait that need it; the others run.  Commands with UIDs are
+ * among those that wait where their answer has numbers in it, or is cut to what the client was told. */
+#include "early_p.h"
+
+enum { STILL_HERE_MS = 20 * 1000 };
+
+static enum feed_knows fetch_needs(const struct args_fetch *args)
+{
+    bool wants_flags = args->has_changedsince || args->items.sets_seen || args->items.has_modseq;
+    for (size_t i = 0; i < args->items.n; i++) {
+        wants_flags = wants_flags || args->items.at[i].kind == FETCH_FLAGS;
+    }
+    return wants_flags ? FEED_KNOWS_FLAGS : FEED_KNOWS_NUMBERS;
+}
+
+static enum feed_knows needs(const struct session *session, const struct job *job)
+{
+    enum command_id id = job->parsed.info->id;
+    if (id == CMD_FETCH) {
+        return fetch_needs(&job->parsed.args.fetch);
+    }
+    if (id == CMD_STORE || id == CMD_SEARCH || id == CMD_SORT || id == CMD_THREAD) {
+        return FEED_KNOWS_FLAGS;
+    }
+    bool numbers = id == CMD_COPY || id == CMD_MOVE || id == CMD_EXPUNGE ||
+                   (id == CMD_CLOSE && !session->is_read_only);
+    return numbers ? FEED_KNOWS_NUMBERS : FEED_KNOWS_NOTHING;
+}
+
+bool early__lacks(const struct session *session, const struct job *job)
+{
+    if (session->state != SESSION_SELECTED || job->parse_status != OK || job->parsed.info == NULL) {
+        return false;
+    }
+    enum feed_knows known =
+        session->view == NULL ? FEED_KNOWS_NOTHING : feed_knows(session->feed);
+    return needs(session, job) > known;
+}
+
+bool early__must_wait(struct session *session, struct job *job)
+{
+    bool waits = early__lacks(session, job);
+    if (waits && !session->is_waiting) {
+        timeout_start(session->env->loop, &session->still_here, STILL_HERE_MS);
+    } else if (!waits && session->is_waiting) {
+        timeout_stop(&session->still_here);
+    }
+    session->is_waiting = waits;
+    return waits;
+}
+
+uint32_t early__still_here(const struct session *session)
+{
+    return session->is_waiting ? STILL_HERE_MS : session->is_idling ? SESSION_STILL_HERE_MS : 0;
+}
+
+void early__progress(struct session *session)
+{
+    if (session->view == NULL && feed_is_mapped(session->feed) && !session__open_view(session)) {
+        return;
+    }
+    session_wake(session);
+}
