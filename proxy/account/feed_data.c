@@ -232,7 +232,11 @@ static void take_vanished(struct feed *feed, const struct ranges *uids)
     for (size_t i = 0; i < uids->n; i++) {
         feed__note_gone(feed, &(struct gone){.uids = uids->at[i]});
     }
-    mailbox_scan_uids(feed->mailbox, uids, &feed->dead); /* not what a server may only claim */
+    struct ranges dead; /* not what a server may only claim */
+    ranges_init(&dead, 0);
+    mailbox_scan_uids(feed->mailbox, uids, &dead);
+    ranges_unite(&feed->dead, &dead);
+    ranges_fini(&dead);
     uint32_t known = mailbox_remove_set(feed->mailbox, uids);
     uint64_t unknown = ranges_count(uids) - ranges_rank(uids, last);
     uint64_t gone = known + unknown;
