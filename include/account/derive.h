@@ -23,6 +23,12 @@ enum derive_form { DERIVE_OCTETS = 'o', DERIVE_OCTETS8 = '8', DERIVE_NIL = 'n' }
 /* Is a section's value of that size kept as an item? */
 bool derive_is_item(enum section_kind section, uint64_t size);
 
+/* A PREVIEW may change (RFC 8970 3.1), though hardly ever does: one that is no NIL is told for so long.
+ * Its item: when it was kept, in digits, a space, the value. */
+enum { DERIVE_PREVIEW_S = 24 * 3600, DERIVE_PREVIEW_HEAD = 24 };
+/* The value, when it is young enough; NULL data: it is not.  now_s: since 1970. */
+struct slice derive_preview(struct slice item, int64_t now_s);
+
 /* Key of the item that says whether the cached BODY[] is well-formed. */
 #define DERIVE_MARK_KEY SLICE("=BODY[]")
 

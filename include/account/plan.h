@@ -40,6 +40,7 @@ enum value_state {
 struct value {
     enum value_state state;
     enum status why;     /* VALUE_FAILED: DENIED, NETWORK ... */
+    const char *words;   /* the upstream's own for it, sanitised: "NO [UNKNOWN-CTE] ..."; or NULL */
     bool is_content;     /* bytes are in @content, else in @token */
     bool is_nil;         /* the upstream said NIL */
     bool is_literal8;    /* answer as `~{n}` */

@@ -9,6 +9,15 @@ bool derive_is_item(enum section_kind section, uint64_t size)
     return size <= (is_fields ? DERIVE_FIELDS_MAX : DERIVE_ITEM_MAX);
 }
 
+struct slice derive_preview(struct slice item, int64_t now_s)
+{
+    uint64_t since;
+    size_t n = slice_find(item, ' ');
+    bool is_young = now_s > 0 && slice_u64(slice_sub(item, 0, n), &since) &&
+                    (uint64_t)now_s >= since && (uint64_t)now_s - since < DERIVE_PREVIEW_S;
+    return is_young ? slice_sub(item, n + 1, item.len) : (struct slice){NULL, 0};
+}
+
 void derive_check_begin(struct derive_check *check)
 {
     derive_check_fini(check);

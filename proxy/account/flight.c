@@ -3,7 +3,8 @@
  *   tagged OK           values are kept (T1: filler only when nothing was expunged meanwhile);
  *                       what got no data is asked once more, then absent (T2)
  *   OK [EXPUNGEISSUED]  nothing is kept
- *   NO, BAD             nothing is kept, what got no data has failed
+ *   NO, BAD             nothing is kept, what got no data has failed, or is asked in smaller commands
+ *                       (flight_refused.c)
  *   link lost           nothing is kept, what is incomplete is asked on the next link */
 #include <stdlib.h>
 #include <utlist.h>
@@ -191,13 +192,6 @@ static void settle_ok(struct flight *flight, struct want *want, bool has_issued)
     }
 }
 
-static void settle_refused(struct flight *flight, struct want *want, enum status why)
-{
-    if (want->value.state != VALUE_HERE && want->value.state != VALUE_FAILED) {
-        plan__fail_want(flight->plan, want, why);
-    }
-}
-
 static void settle_lost(struct flight *flight, struct want *want, bool is_guilty, enum status why)
 {
     if (is_complete(want)) {
@@ -243,11 +237,12 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
         want->step = WANT_OVER;
         if (st == OK) {
             settle_ok(flight, want, has_issued);
-        } else if (is_refused) {
-            settle_refused(flight, want, st);
-        } else {
+        } else if (!is_refused) {
             settle_lost(flight, want, guilty, st);
         }
+    }
+    if (is_refused) {
+        flight__settle_refused(flight, st, tagged);
     }
     if (st != OK) {
         LOG(LOG_INFO, "plan", "msg=\"fetch failed\" why=%s messages=%zu uid=%u", status_name(st),

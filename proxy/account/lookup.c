@@ -2,6 +2,7 @@
 
 #include "account/derive.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "imap/mimeparts.h"
 
 /* A section is an item or a content; a literal8 one is content under another key. */
@@ -14,6 +15,7 @@ struct lookup_item {
     const struct fetch_item *item;
     bool is_kept;
     bool is_octets;
+    bool is_aging; /* kept for a while: PREVIEW */
     struct section_keys whole;
     struct section_keys part; /* item->has_partial: as it was asked */
     struct mime_fields fields;
@@ -81,6 +83,7 @@ static enum status prepare(struct lookup_item *to, const struct fetch_item *item
     to->item = item;
     to->is_kept = (traits & FETCH_IS_IMMUTABLE) != 0;
     to->is_octets = (traits & FETCH_IS_CONTENT) != 0;
+    to->is_aging = item->kind == FETCH_PREVIEW;
     to->whole = section_keys_of(item->key, arena);
     buf_init(&to->derived, 0);
     buf_init(&to->longer, 0);
@@ -406,6 +409,18 @@ static bool get_section(struct lookup *lookup, struct lookup_item *of, struct lo
     return derive(lookup, of, out);
 }
 
+static bool get_aging(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
+{
+    struct slice kept;
+    *out = (struct lookup_value){.kind = LOOKUP_TOKEN};
+    if (!record_find(&lookup->record, &of->whole.plain, &kept)) {
+        return false;
+    }
+    out->bytes = derive_preview(kept, clock_wall_s());
+    out->size = out->bytes.len;
+    return out->bytes.data != NULL;
+}
+
 bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out)
 {
     struct lookup_item *of = &lookup->items[index];
@@ -416,6 +431,8 @@ bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out)
         *out = (struct lookup_value){.kind = LOOKUP_TOKEN};
         found = record_find(&lookup->record, &of->whole.plain, &out->bytes);
         out->size = out->bytes.len;
+    } else if (of->is_aging && lookup->has_record) {
+        found = get_aging(lookup, of, out);
     }
     if (!found) {
         *out = (struct lookup_value){.kind = LOOKUP_NONE};

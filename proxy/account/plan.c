@@ -172,6 +172,7 @@ void plan__drop_want(struct plan *plan, struct want *want)
     LL_DELETE(message->wants, want);
     want__stream_abort(want);
     alloc_free(want->octets);
+    alloc_free(want->words);
     alloc_free(want);
     message_drop_if_empty(plan, message);
 }
@@ -244,7 +245,9 @@ struct want *plan__want_create(struct plan *plan, struct message *message,
 
 static bool is_same(const struct want *want, const struct fetch_item *item)
 {
-    return want->has_part == item->has_partial && slice_eq(want->name, item->key) &&
+    /* PREVIEW and PREVIEW (LAZY) are two questions with one name. */
+    bool is_other = want->kind == FETCH_PREVIEW && !slice_eq(want->upstream, item->upstream);
+    return !is_other && want->has_part == item->has_partial && slice_eq(want->name, item->key) &&
            (!item->has_partial ||
             (want->offset == item->offset && want->count == item->count));
 }

@@ -42,6 +42,9 @@ struct want {
     bool is_kept;   /* immutable: for the store, and for joining at any time */
     bool has_part;
     bool is_alone; /* to be asked in a command of its own */
+    bool is_single; /* ... of no other item: a command with others was refused */
+    uint8_t fruitless; /* refusals of commands that brought nothing */
+    char *words; /* of a refusal; owned */
     bool is_waiting; /* for the proof that its octets are known (plan_share.c) */
     bool is_held;  /* filler-shaped: shown when the tagged reply says it is meant */
     uint64_t offset, count; /* has_part */
@@ -165,6 +168,9 @@ void flight__on_literal_data(void *arg, struct slice bytes);
 void flight__on_literal_end(void *arg);
 /* The line broke off, or is complete: what is not bound to a message goes. */
 void flight__end_line(struct flight *flight);
+/* --- flight_refused.c --- */
+void flight__settle_refused(struct flight *flight, enum status why, const struct response *tagged);
+
 /* Where in its section the answer to @want as it is asked now begins. */
 uint64_t want__asked_offset(const struct want *want);
 bool want__is_resumed(const struct want *want);

@@ -104,10 +104,11 @@ static bool has_twin(const struct message *message, const struct want *want,
     return found;
 }
 
-/* The message's wants that are to be asked together, in order; those to be asked alone are sent.
+/* The message's wants that are to be asked together, in order; those to be asked alone are sent, those
+ * that go with the same item of other messages are added to @groups.
  * *later_out: one has to wait until another is answered. */
-static size_t take_wants(struct plan *plan, struct message *message, struct want ***out,
-                         bool *later_out)
+static size_t take_wants(struct plan *plan, struct message *message, struct group **groups,
+                         struct want ***out, bool *later_out)
 {
     struct want *want, *next;
     struct want **wants = NULL;
@@ -125,6 +126,10 @@ static size_t take_wants(struct plan *plan, struct message *message, struct want
             struct want **cell = alloc_array(1, sizeof(*cell));
             cell[0] = want;
             flight__send(plan, cell, 1, 1);
+            continue;
+        }
+        if (want->is_single) {
+            group_add(plan, group_for(groups, &want, 1), &want);
             continue;
         }
         wants = alloc_resize(wants, n + 1, sizeof(*wants));
@@ -147,7 +152,7 @@ void plan__send_gathered(struct plan *plan)
         bool is_later;
         DL_DELETE(plan->gathered, message);
         share__hold(plan, message);
-        size_t n = take_wants(plan, message, &wants, &is_later);
+        size_t n = take_wants(plan, message, &groups, &wants, &is_later);
         message->is_gathered = is_later;
         if (is_later) {
             DL_APPEND(later, message);

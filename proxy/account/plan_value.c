@@ -4,6 +4,7 @@
 
 #include "plan_p.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/record.h"
 
@@ -218,8 +219,26 @@ static bool is_void(const struct want *want)
     return want->kind == FETCH_SECTION && !want->has_part && is_whole && size == 0;
 }
 
+/* For a while; "not yet" (NIL) is no preview. */
+static void keep_preview(struct plan *plan, const struct want *want)
+{
+    struct buf item;
+    if (slice_eq_nocase(want->value.token, SLICE("NIL"))) {
+        return;
+    }
+    buf_init(&item, 0);
+    buf_printf(&item, "%lld ", (long long)clock_wall_s());
+    buf_add(&item, want->value.token);
+    put_item(plan, want, want->key, buf_slice(&item));
+    buf_fini(&item);
+}
+
 void want__keep(struct plan *plan, struct want *want)
 {
+    if (want->kind == FETCH_PREVIEW) {
+        keep_preview(plan, want);
+        return;
+    }
     if (!want->is_kept || is_void(want)) {
         return;
     }

@@ -292,6 +292,9 @@ static enum status add_item(struct item_list *list, struct arena *arena,
     for (size_t i = 0; i < list->n; i++) {
         if (slice_eq(list->at[i].label, item->label) && list->at[i].count == item->count) {
             list->at[i].sets_seen = list->at[i].sets_seen || item->sets_seen;
+            if (item->kind == FETCH_PREVIEW && item->upstream.len < list->at[i].upstream.len) {
+                list->at[i].upstream = item->upstream; /* one of them is not LAZY */
+            }
             return OK;
         }
     }

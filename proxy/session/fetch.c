@@ -33,6 +33,10 @@ static const char *objection(const struct session *session, const struct job *jo
         (!command_is_uid(&job->parsed) || (session->enabled & ENABLED_QRESYNC) == 0)) {
         return "BAD VANISHED needs UID FETCH and QRESYNC";
     }
+    /* RFC 7162 3.1.2.2: of a mailbox without modseqs they are not to be asked. */
+    if ((args->items.has_modseq || args->has_changedsince) && !session_has_modseq(session)) {
+        return "BAD This mailbox has no mod-sequences";
+    }
     return NULL;
 }
 
@@ -245,7 +249,8 @@ static enum step end(struct session *session, struct job *job)
     }
     fetch__end_seen(work, true);
     if (work->failed != OK) {
-        return finish(session, job, status_client_text(work->failed));
+        return finish(session, job,
+                      work->words != NULL ? work->words : status_client_text(work->failed));
     }
     if (work->is_incomplete) {
         return finish(session, job,

@@ -37,6 +37,8 @@ static enum where where_pending(struct fetch_work *work, const struct value *val
         return WHERE_ABSENT;
     case VALUE_FAILED:
         work->failed = value->why;
+        work->words = value->words != NULL ? arena_string(&work->job->arena, slice_str(value->words))
+                                           : NULL;
         return WHERE_FAILED;
     }
     return WHERE_WAIT;

@@ -82,6 +82,7 @@ struct fetch_work {
 
     bool is_incomplete; /* a message has vanished: [EXPUNGEISSUED] */
     enum status failed;
+    const char *words; /* the upstream's for it, or NULL; in the job's arena */
 
     struct ranges unseen; /* messages that are to become \Seen */
     uint32_t seen_id;     /* flag set (\Seen) */
