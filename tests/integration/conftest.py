@@ -1,4 +1,6 @@
-"""Fixtures of the integration tests. The proxy ones need IMAPCACHED_BIN, the others nothing but Dovecot."""
+"""Fixtures of the integration tests. The proxy ones need IMAPCACHED_BIN. The upstream is a Dovecot, or what
+IMAPCACHED_SERVER names: dovecot, cyrus, courier (conf/servers unpacks the latter two). A test that names mailboxes calls
+them server.box('Work/deep'); one that is about Dovecot alone takes `dovecot` and is skipped elsewhere."""
 import os
 import pathlib
 import sys
@@ -7,8 +9,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 
-from imapjudge import dovecot as judge_dovecot  # noqa: E402
-from imapjudge import fakeserver, imapclient, link as judge_link, proxy as judge_proxy, tap as judge_tap  # noqa: E402
+from imapjudge import fakeserver, imapclient, link as judge_link, proxy as judge_proxy, servers  # noqa: E402
+from imapjudge import tap as judge_tap  # noqa: E402
+
+SERVER = os.environ.get('IMAPCACHED_SERVER') or 'dovecot'
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -28,36 +32,44 @@ def _log_of(request, title, read):
 
 
 @pytest.fixture(scope='session')
-def dovecot_server():
-    """One Dovecot for the whole run."""
-    with judge_dovecot.Dovecot(users=50) as server:
-        yield server
+def server_of_run():
+    """One upstream for the whole run."""
+    with servers.KINDS[SERVER](users=50) as running:
+        yield running
 
 
 @pytest.fixture
-def dovecot(dovecot_server, request):
-    """The run's Dovecot; its log is shown when the test fails."""
-    _log_of(request, 'Dovecot log', dovecot_server.log)
-    return dovecot_server
+def server(server_of_run, request):
+    """The run's upstream; its log is shown when the test fails."""
+    _log_of(request, server_of_run.facts.title + ' log', server_of_run.log)
+    return server_of_run
 
 
 @pytest.fixture
-def user(dovecot):
-    """A login of that Dovecot nobody has used, password "pw", empty INBOX."""
-    return dovecot.new_user()
+def dovecot(request):
+    """The upstream, for a test that only a Dovecot can bear."""
+    if SERVER != 'dovecot':
+        pytest.skip('about Dovecot')
+    return request.getfixturevalue('server')
 
 
 @pytest.fixture
-def tap(dovecot):
-    """A counting tap before Dovecot's cleartext port; proxy() stands before it."""
-    with judge_tap.Tap(dovecot.port) as relay:
+def user(server):
+    """A login of that upstream nobody has used, password "pw", empty INBOX."""
+    return server.new_user()
+
+
+@pytest.fixture
+def tap(server):
+    """A counting tap before the upstream's cleartext port; proxy() stands before it."""
+    with judge_tap.Tap(server.port) as relay:
         yield relay
 
 
 @pytest.fixture
-def link(dovecot):
-    """A link emulator before Dovecot, without delay until link.shape()."""
-    with judge_link.Link(dovecot.port) as relay:
+def link(server):
+    """A link emulator before the upstream, without delay until link.shape()."""
+    with judge_link.Link(server.port) as relay:
         yield relay
 
 
@@ -93,7 +105,7 @@ def make_proxy(tmp_path, request):
 
 @pytest.fixture
 def proxy(make_proxy, tap):
-    """imapcached before the tap before Dovecot."""
+    """imapcached before the tap before the upstream."""
     return make_proxy(tap.port)
 
 

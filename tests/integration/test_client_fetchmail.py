@@ -53,25 +53,25 @@ def imapfilter(folder, port, user, script):
 
 
 @programs.needs('fetchmail')
-def test_fetchmail_takes_everything_once(proxy, dovecot, user, tmp_path):
+def test_fetchmail_takes_everything_once(proxy, server, user, tmp_path):
     mails = [tools.mail(n, 60_000 if n == 3 else 0) for n in range(1, 9)]
-    dovecot.fill(user, 'INBOX', mails)
+    server.fill(user, 'INBOX', mails)
     fetch(tmp_path / 'keep', proxy.port, user, 'keep fetchall')
     assert got(tmp_path / 'keep') == sorted(map(lf, mails))
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH SEEN').search() == list(range(1, 9))
     fetch(tmp_path / 'take', proxy.port, user)
     assert got(tmp_path / 'take') == sorted(map(lf, mails))
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert direct.must('STATUS INBOX (MESSAGES)').status_items() == {'MESSAGES': 0}
     fetch(tmp_path / 'take', proxy.port, user)      # nothing is taken twice
     assert len(got(tmp_path / 'take')) == 8
 
 
 @programs.needs('imapfilter')
-def test_imapfilter_sorts_a_mailbox(proxy, dovecot, user, tmp_path):
-    dovecot.fill(user, 'INBOX', tools.mails(30))
+def test_imapfilter_sorts_a_mailbox(proxy, server, user, tmp_path):
+    server.fill(user, 'INBOX', tools.mails(30))
     script = """
         hits = account.INBOX:contain_subject('number 7') + account.INBOX:match_subject('number 2[0-3]')
         hits:mark_flagged()
@@ -88,7 +88,7 @@ def test_imapfilter_sorts_a_mailbox(proxy, dovecot, user, tmp_path):
     text = programs.end(imapfilter(tmp_path / 'lua', proxy.port, user, script))
     flagged = json.loads([line for line in text.splitlines() if line.startswith('{')][-1])
     assert flagged == {str(n): 'Subject: number %d' % n for n in (7, 20, 21, 22, 23)}
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH FLAGGED').search() == [7, 20, 21, 22, 23]
         assert set(range(1, 31)) - set(direct.must('UID SEARCH ALL').search()) == {5, 9}
@@ -97,10 +97,10 @@ def test_imapfilter_sorts_a_mailbox(proxy, dovecot, user, tmp_path):
 
 
 @programs.needs('imapfilter', 'fetchmail')
-def test_fetchmail_takes_what_imapfilter_leaves(proxy, dovecot, user, tmp_path):
+def test_fetchmail_takes_what_imapfilter_leaves(proxy, server, user, tmp_path):
     """imapfilter idles and clears away what is unwanted as it arrives; fetchmail takes and expunges the rest."""
     wanted = [tools.mail(n) for n in range(1, 7)]
-    dovecot.fill(user, 'Unwanted', [])
+    server.fill(user, 'Unwanted', [])
     watcher = imapfilter(tmp_path / 'lua', proxy.port, user, """
         account.INBOX:check_status()
         print('watching')
@@ -119,17 +119,17 @@ def test_fetchmail_takes_what_imapfilter_leaves(proxy, dovecot, user, tmp_path):
         with proxy.client(user) as other:
             other.select()
             for number in range(1, 4):
-                dovecot.fill(user, 'INBOX', [wanted[number - 1],
+                server.fill(user, 'INBOX', [wanted[number - 1],
                                              tools.mail(90 + number).replace(b'Subject: ', b'Subject: unwanted ')])
                 tools.wait_until(lambda: other.must('STATUS Unwanted (MESSAGES)').status_items()['MESSAGES'] == number,
                                  what='what was unwanted is moved away')
         programs.end(watcher)
     finally:
         watcher.kill()
-    dovecot.fill(user, 'INBOX', wanted[3:])
+    server.fill(user, 'INBOX', wanted[3:])
     fetch(tmp_path / 'take', proxy.port, user)
     assert got(tmp_path / 'take') == sorted(map(lf, wanted))
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert direct.must('STATUS INBOX (MESSAGES)').status_items() == {'MESSAGES': 0}
         direct.select('Unwanted', examine=True)
         assert [b'unwanted' in i['BODY[]'] for i in tools.whole(direct).values()] == [True] * 3

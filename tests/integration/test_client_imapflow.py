@@ -82,8 +82,8 @@ def flow(proxy, user, tmp_path):
     client.end()
 
 
-def test_imapflow_full_tour(flow, dovecot, user):
-    dovecot.fill(user, 'INBOX', [tools.mail(n, 12_000 if n == 4 else 0) for n in range(1, 11)])
+def test_imapflow_full_tour(flow, server, user):
+    server.fill(user, 'INBOX', [tools.mail(n, 12_000 if n == 4 else 0) for n in range(1, 11)])
     said = flow.do('connect')
     assert {'CONDSTORE', 'QRESYNC', 'UIDPLUS', 'MOVE', 'IDLE'} <= set(said['capabilities'])
     assert 'QRESYNC' in said['enabled'] and 'UTF8=ACCEPT' not in said['enabled']
@@ -110,7 +110,7 @@ def test_imapflow_full_tour(flow, dovecot, user):
     status = flow.do('status', 'Kept')
     assert (status['messages'], status['unseen'], status['uidNext']) == (3, 2, 4)
     assert flow.do('logout')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH ALL').search() == [1, 2, 3, 4, 7, 9, 10]
         assert direct.must('UID SEARCH FLAGGED').search() == [2, 3]
@@ -120,8 +120,8 @@ def test_imapflow_full_tour(flow, dovecot, user):
 
 
 @programs.needs('perl')
-def test_imapflow_hears_what_imaptalk_does_and_the_other_way_round(flow, dovecot, proxy, user, tmp_path):
-    dovecot.fill(user, 'INBOX', tools.mails(6))
+def test_imapflow_hears_what_imaptalk_does_and_the_other_way_round(flow, server, proxy, user, tmp_path):
+    server.fill(user, 'INBOX', tools.mails(6))
     flow.do('connect')
     assert flow.do('open', 'INBOX')['exists'] == 6
     flow.do('idle')

@@ -11,8 +11,8 @@ def fetched(data):
     return {int(part[0].split()[0]): part[1] for part in data if isinstance(part, tuple)}
 
 
-def test_imaplib_full_tour(proxy, dovecot, user):
-    dovecot.fill(user, 'INBOX', tools.mails(12))
+def test_imaplib_full_tour(proxy, server, user):
+    server.fill(user, 'INBOX', tools.mails(12))
     with imaplib.IMAP4('127.0.0.1', proxy.port, timeout=20) as mail:
         with pytest.raises(imaplib.IMAP4.error):
             mail.login(user, 'wrong')
@@ -47,6 +47,6 @@ def test_imaplib_full_tour(proxy, dovecot, user):
         assert mail.select('Nowhere')[0] == 'NO'
         assert mail.create('Gone')[0] == mail.delete('Gone')[0] == 'OK'
         assert mail.unsubscribe('"New box"')[0] == 'OK'
-    with dovecot.client(user) as direct, proxy.client(user) as client:
+    with server.client(user) as direct, proxy.client(user) as client:
         for mailbox in ('INBOX', 'Kept'):
             tools.same_mailbox(direct, client, mailbox)

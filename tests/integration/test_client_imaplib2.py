@@ -35,14 +35,14 @@ class Idler:
 
 
 @pytest.fixture
-def idler(proxy, dovecot, user):
-    dovecot.fill(user, 'INBOX', tools.mails(6))
+def idler(proxy, server, user):
+    server.fill(user, 'INBOX', tools.mails(6))
     client = Idler(proxy.port, user)
     yield client
     client.end()
 
 
-def test_imaplib2_full_tour(idler, dovecot, user):
+def test_imaplib2_full_tour(idler, server, user):
     mail = idler.mail
     assert idler.exists == 6
     assert mail.fetch('1:6', '(UID FLAGS BODY.PEEK[])')[0] == 'OK'
@@ -55,14 +55,14 @@ def test_imaplib2_full_tour(idler, dovecot, user):
     assert mail.expunge()[0] == 'OK'
     assert mail.append('Kept', '(\\Seen)', None, tools.mail(9))[0] == 'OK'
     assert mail.examine('Kept')[1] == [b'3']
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert direct.must('STATUS INBOX (MESSAGES)').status_items() == {'MESSAGES': 5}
         direct.select('Kept', examine=True)
         assert {u: i['BODY[]'] for u, i in tools.whole(direct).items()} == {
             1: tools.mail(1), 2: tools.mail(2), 3: tools.mail(9)}
 
 
-def test_imaplib2_idles_while_imaplib_changes_its_mailbox(idler, dovecot, proxy, user):
+def test_imaplib2_idles_while_imaplib_changes_its_mailbox(idler, server, proxy, user):
     with imaplib.IMAP4('127.0.0.1', proxy.port, timeout=20) as other:
         other.login(user, 'pw')
         other.select('INBOX')
@@ -78,14 +78,14 @@ def test_imaplib2_idles_while_imaplib_changes_its_mailbox(idler, dovecot, proxy,
         # both number the messages alike, as the server does
         assert idler.mail.search(None, 'ALL')[1] == other.search(None, 'ALL')[1] == [b'1 2 3 4 5 6']
         assert idler.mail.uid('SEARCH', None, 'ALL')[1] == [b'2 3 4 5 6 7']
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH ALL').search() == [2, 3, 4, 5, 6, 7]
         assert direct.must('UID SEARCH FLAGGED').search() == [2]
 
 
 @programs.needs('curl')
-def test_curl_reads_and_uploads_while_imaplib2_idles(idler, dovecot, proxy, user, tmp_path):
+def test_curl_reads_and_uploads_while_imaplib2_idles(idler, server, proxy, user, tmp_path):
     def curl(path, *arguments):
         return programs.run(['curl', '-sS', '--max-time', '20', '-u', user + ':pw',
                              '--url', 'imap://127.0.0.1:%d/%s' % (proxy.port, path)] + list(arguments), tmp_path)
@@ -98,7 +98,7 @@ def test_curl_reads_and_uploads_while_imaplib2_idles(idler, dovecot, proxy, user
     idler.during_idle(lambda: curl('INBOX', '-X', 'STORE 4 +FLAGS (\\Answered)'))
     assert b'\\Answered' in b' '.join(map(programs.octets, idler.heard('FETCH')))
     assert 'INBOX' in curl('')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert tools.whole(direct)[7]['BODY[]'] == tools.mail(7)
         assert direct.must('UID SEARCH ANSWERED').search() == [4]

@@ -67,13 +67,13 @@ def same(picture, truth):
 
 
 @programs.needs('mbsync')
-def test_mbsync_there_and_back(proxy, dovecot, user, tap, tmp_path):
+def test_mbsync_there_and_back(proxy, server, user, tap, tmp_path):
     generator = mailgen.Generator(5, big=50_000)
     # mbsync takes no mail without a blank line behind its header
     mails = [mail for mail in generator.mails(230) if mail.name != 'no_blank_line'][:200]
-    dovecot.fill(user, 'INBOX', mails[:150])
-    dovecot.fill(user, 'Work', mails[150:])
-    through, beside = Mbsync(tmp_path / 'through', proxy.port, user), Mbsync(tmp_path / 'beside', dovecot.port, user)
+    server.fill(user, 'INBOX', mails[:150])
+    server.fill(user, 'Work', mails[150:])
+    through, beside = Mbsync(tmp_path / 'through', proxy.port, user), Mbsync(tmp_path / 'beside', server.port, user)
     through.sync()
     beside.sync()
     assert through.mails() == beside.mails()
@@ -89,7 +89,7 @@ def test_mbsync_there_and_back(proxy, dovecot, user, tap, tmp_path):
     files[0].rename(files[0].with_name(files[0].name.partition(':2,')[0] + ':2,FRS'))
     files[1].unlink()
     through.put('INBOX', tools.mails(5))
-    with dovecot.client(user) as direct, proxy.client(user) as proxied:
+    with server.client(user) as direct, proxy.client(user) as proxied:
         direct.select()
         # those mbsync has not been told to change itself
         uids = sorted(direct.must('UID SEARCH UNDELETED').search())[-4:]
@@ -104,7 +104,7 @@ def test_mbsync_there_and_back(proxy, dovecot, user, tap, tmp_path):
     through.sync()
     through.sync()
     beside.sync()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         truth = programs.on_server(direct)
     assert sum(map(len, truth.values())) == 200 - 1 + 5 - 2 + 1
     same(through.mails(), truth)
@@ -112,13 +112,13 @@ def test_mbsync_there_and_back(proxy, dovecot, user, tap, tmp_path):
 
 
 @programs.needs('mbsync')
-def test_mbsync_of_5000_both_ways(proxy, dovecot, user, tap, tmp_path):
+def test_mbsync_of_5000_both_ways(proxy, server, user, tap, tmp_path):
     """2,500 on either side, in two turns of the other's; then nothing is left to do."""
-    dovecot.fill(user, 'INBOX', tools.mails(2500))
+    server.fill(user, 'INBOX', tools.mails(2500))
     program = Mbsync(tmp_path / 'mb', proxy.port, user)
     program.put('INBOX', [tools.mail(n) for n in range(10_001, 12_501)])
     program.sync()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert direct.select(examine=True).exists == 5000
         truth = {uid: programs.without(b'X-TUID', items['BODY[]'])
                  for uid, items in tools.whole(direct, items='(UID BODY.PEEK[])').items()}

@@ -64,9 +64,9 @@ def search(client, key):
 
 @programs.needs('neomutt')
 @pytest.mark.parametrize('condstore', ['no', 'yes'])
-def test_neomutt_opens_reads_deletes_and_quits(proxy, dovecot, user, tmp_path, condstore):
-    dovecot.fill(user, 'INBOX', tools.mails(8))
-    dovecot.fill(user, 'Kept', [])
+def test_neomutt_opens_reads_deletes_and_quits(proxy, server, user, tmp_path, condstore):
+    server.fill(user, 'INBOX', tools.mails(8))
+    server.fill(user, 'Kept', [])
     with neomutt(tmp_path / 'mutt', proxy.port, user, condstore) as screen, proxy.client(user) as other:
         other.select(examine=True)
         screen.wait_for('number 8')
@@ -80,13 +80,13 @@ def test_neomutt_opens_reads_deletes_and_quits(proxy, dovecot, user, tmp_path, c
         screen.wait_for('Copy to mailbox')
         screen.type(b'\x15=Kept\r')
         tools.wait_until(lambda: other.must('STATUS Kept (MESSAGES)').status_items() == {'MESSAGES': 1})
-        dovecot.fill(user, 'INBOX', [tools.mail(9)])
+        server.fill(user, 'INBOX', [tools.mail(9)])
         screen.wait_for('number 9')                 # new mail shows up by itself
         screen.type(b'$')
         tools.wait_until(lambda: search(other, 'ALL') == [1, 2, 3, 4, 6, 7, 8, 9])
         screen.type(b'q')
         assert screen.end() == 0, screen.shown()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert search(direct, 'ALL') == [1, 2, 3, 4, 6, 7, 8, 9]
         assert search(direct, 'FLAGGED') == [6] and 3 in search(direct, 'SEEN')
@@ -94,9 +94,9 @@ def test_neomutt_opens_reads_deletes_and_quits(proxy, dovecot, user, tmp_path, c
 
 
 @programs.needs('alpine')
-def test_alpine_opens_reads_deletes_and_quits(proxy, dovecot, user, tmp_path):
-    dovecot.fill(user, 'INBOX', tools.mails(6))
-    with alpine(tmp_path / 'pine', proxy.port, user) as screen, dovecot.client(user) as direct:
+def test_alpine_opens_reads_deletes_and_quits(proxy, server, user, tmp_path):
+    server.fill(user, 'INBOX', tools.mails(6))
+    with alpine(tmp_path / 'pine', proxy.port, user) as screen, server.client(user) as direct:
         direct.select(examine=True)
         screen.wait_for('number 6')
         screen.type(b'3\r\r')                       # jump to the third, open it
@@ -113,11 +113,11 @@ def test_alpine_opens_reads_deletes_and_quits(proxy, dovecot, user, tmp_path):
 
 
 @programs.needs('alpine', 'neomutt')
-def test_alpine_and_neomutt_in_one_mailbox(proxy, dovecot, user, tmp_path):
+def test_alpine_and_neomutt_in_one_mailbox(proxy, server, user, tmp_path):
     """What one deletes and what arrives, the other shows, while both have the mailbox open."""
-    dovecot.fill(user, 'INBOX', tools.mails(8))
+    server.fill(user, 'INBOX', tools.mails(8))
     with alpine(tmp_path / 'pine', proxy.port, user) as pine, neomutt(tmp_path / 'mutt', proxy.port, user) as mutt, \
-            dovecot.client(user) as direct:
+            server.client(user) as direct:
         direct.select(examine=True)
         pine.wait_for('number 8')
         mutt.wait_for('number 8')
@@ -134,7 +134,7 @@ def test_alpine_and_neomutt_in_one_mailbox(proxy, dovecot, user, tmp_path):
         pine.type(b'x')
         tools.wait_until(lambda: search(direct, 'ALL') == [1, 4, 5, 6, 7, 8])
         mutt.wait_for(r'2 .*number 4')              # by itself
-        dovecot.fill(user, 'INBOX', [tools.mail(9)])
+        server.fill(user, 'INBOX', [tools.mail(9)])
         mutt.wait_for('number 9')
         mutt.type(b'2\r\r')
         mutt.wait_for('mail 4 says something')

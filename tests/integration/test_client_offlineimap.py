@@ -57,11 +57,11 @@ def local(pictures):
 
 
 @programs.needs('offlineimap')
-def test_offlineimap_there_and_back(proxy, dovecot, user, tap, tmp_path):
-    dovecot.fill(user, 'INBOX', mailgen.Generator(6, big=50_000).mails(60))
-    dovecot.fill(user, 'Work', tools.mails(5))
+def test_offlineimap_there_and_back(proxy, server, user, tap, tmp_path):
+    server.fill(user, 'INBOX', mailgen.Generator(6, big=50_000).mails(60))
+    server.fill(user, 'Work', tools.mails(5))
     program, beside = (Offlineimap(tmp_path / name, port, user) for name, port in (
-        ('through', proxy.port), ('beside', dovecot.port)))
+        ('through', proxy.port), ('beside', server.port)))
     program.sync()
     beside.sync()
     truth = beside.mails()      # it writes some of the odd mails its own way
@@ -75,7 +75,7 @@ def test_offlineimap_there_and_back(proxy, dovecot, user, tap, tmp_path):
     second.unlink()
     (box / 'new' / '1700000000.local.host').write_bytes(tools.mail(300).replace(b'\r\n', b'\n'))
     program.sync()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select('Work', examine=True)
         assert direct.must('UID SEARCH ALL').search() == [1, 3, 4, 5, 6]
         assert direct.must('UID SEARCH SEEN FLAGGED').search() == [1]
@@ -83,9 +83,9 @@ def test_offlineimap_there_and_back(proxy, dovecot, user, tap, tmp_path):
 
 
 @programs.needs('offlineimap', 'mbsync')
-def test_offlineimap_and_mbsync_at_the_same_time(proxy, dovecot, user, tmp_path):
+def test_offlineimap_and_mbsync_at_the_same_time(proxy, server, user, tmp_path):
     """Each uploads, flags and deletes of its own in the same mailbox; in the end both have what the server has."""
-    dovecot.fill(user, 'INBOX', tools.mails(40, 2000))
+    server.fill(user, 'INBOX', tools.mails(40, 2000))
     one = Offlineimap(tmp_path / 'off', proxy.port, user)
     other = Mbsync(tmp_path / 'mb', proxy.port, user)
 
@@ -109,7 +109,7 @@ def test_offlineimap_and_mbsync_at_the_same_time(proxy, dovecot, user, tmp_path)
     one.sync()      # what the other one did last
     other.sync()
     one.sync()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH FLAGGED').search() == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
         gone = set(range(1, 41)) - set(direct.must('UID SEARCH ALL').search())

@@ -158,31 +158,31 @@ def picture(client):
 
 
 @pytest.fixture
-def twins(dovecot):
+def twins(server):
     """Two users with identical mailboxes."""
-    users = dovecot.new_user(), dovecot.new_user()
-    with dovecot.client(users[0]) as client:
+    users = server.new_user(), server.new_user()
+    with server.client(users[0]) as client:
         for box in dialects.MAILBOXES:
             client.must('CREATE "%s"' % box)
             client.must('SUBSCRIBE "%s"' % box)
-    dovecot.fill(users[0], 'INBOX', mailgen.Generator(7).mails(40))
-    dovecot.fill(users[0], 'Archive', mailgen.Generator(8).mails(3))
-    dovecot.copy_user(*users)
+    server.fill(users[0], 'INBOX', mailgen.Generator(7).mails(40))
+    server.fill(users[0], 'Archive', mailgen.Generator(8).mails(3))
+    server.copy_user(*users)
     return users
 
 
 @pytest.mark.parametrize('name', sorted(dialects.DIALECTS))
-def test_dialect(name, dovecot, twins, proxy, connect):
+def test_dialect(name, server, twins, proxy, connect):
     for turn in ('cold', 'warm', 'restarted'):
         if turn == 'restarted':
             proxy.restart()
-        with dovecot.client(twins[0]) as direct, proxy.client(twins[1]) as proxied:
+        with server.client(twins[0]) as direct, proxy.client(twins[1]) as proxied:
             try:
                 replay('%s' % name, dialects.DIALECTS[name], direct, proxied)
             except AssertionError:
                 print('%s; direct:\n%s\n\nproxied:\n%s' % (turn, direct.dump(16), proxied.dump(16)))
                 raise
-    with dovecot.client(twins[0]) as one, dovecot.client(twins[1]) as other, proxy.client(twins[1]) as proxied:
+    with server.client(twins[0]) as one, server.client(twins[1]) as other, proxy.client(twins[1]) as proxied:
         expected = picture(one)
         assert picture(other) == expected
         assert picture(proxied) == expected
@@ -212,9 +212,9 @@ def test_t36_empty_line_before_a_command(proxy, user, connect):
     assert [client.read_response().raw[:6] for _ in range(2)] == [b'B41 OK', b'B42 OK']
 
 
-def test_t36_bad_mouthed_commands_of_old_programs(proxy, user, dovecot, connect):
+def test_t36_bad_mouthed_commands_of_old_programs(proxy, user, server, connect):
     """T36: a space before the section, RFC822.PEEK, lower case, bare LF."""
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+    server.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()
     assert client.uid_fetch('1', '(UID RFC822.SIZE RFC822.peek)')[1]['RFC822'] == tools.mail(1)

@@ -16,9 +16,9 @@ KEEPS = re.compile(rb'\* (\d+) FETCH \(')
 
 
 @pytest.fixture
-def box(proxy, dovecot, user, connect):
+def box(proxy, server, user, connect):
     """A selected mailbox of four messages through the proxy; the first two already in the cache."""
-    dovecot.fill(user, 'INBOX', [MAIL] * 4)
+    server.fill(user, 'INBOX', [MAIL] * 4)
     client = connect(proxy.port, user)
     client.select()
     client.must('UID FETCH 1:2 (ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE BODY.PEEK[])')

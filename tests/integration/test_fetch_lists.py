@@ -48,10 +48,10 @@ def opened(connect, port, user, mailbox='INBOX'):
     return client
 
 
-def test_the_second_program_costs_nothing(dovecot, user, proxy, tap, connect):
+def test_the_second_program_costs_nothing(server, user, proxy, tap, connect):
     mails = mailgen.real_mails(60) + mailgen.Generator(3, flags=False).mails(100)
-    dovecot.fill(user, 'INBOX', mails)
-    direct = opened(connect, dovecot.port, user)
+    server.fill(user, 'INBOX', mails)
+    direct = opened(connect, server.port, user)
     first = opened(connect, proxy.port, user)
     want = {names: fetch(direct, names) for names in LISTS}
     for names in LISTS:                                 # the union grows, and is asked each time
@@ -63,7 +63,7 @@ def test_the_second_program_costs_nothing(dovecot, user, proxy, tap, connect):
     assert not fetches(tap, mark)
 
     # new mail: the first program's question is everybody's
-    dovecot.fill(user, 'INBOX', [mail(1)], create=False)
+    server.fill(user, 'INBOX', [mail(1)], create=False)
     wait_until(lambda: second.must('NOOP') and fetch(second, THUNDERBIRD, len(mails) + 1).fetch())
     direct.must('NOOP')
     for names in LISTS:
@@ -73,8 +73,8 @@ def test_the_second_program_costs_nothing(dovecot, user, proxy, tap, connect):
     assert names_of(asked[0]) == set((' '.join(LISTS) + ' subject x-label date').upper().encode().split())
 
 
-def test_only_names_that_were_asked_for(dovecot, user, proxy, tap, connect):
-    dovecot.fill(user, 'INBOX', [mail(n) for n in range(1, 40)])
+def test_only_names_that_were_asked_for(server, user, proxy, tap, connect):
+    server.fill(user, 'INBOX', [mail(n) for n in range(1, 40)])
     client = opened(connect, proxy.port, user)
     fetch(client, 'Subject', '1:9')
     fetch(client, 'From', '10')
@@ -88,15 +88,15 @@ def test_only_names_that_were_asked_for(dovecot, user, proxy, tap, connect):
     fetch(client, 'To', '30')
     assert [names_of(c) for c in fetches(tap, mark)] == [{b'SUBJECT', b'FROM', b'TO'}]
     # a list of its own in another mailbox
-    dovecot.fill(user, 'Other', [mail(1)])
+    server.fill(user, 'Other', [mail(1)])
     client.select('Other')
     mark = tap.mark()
     fetch(client, 'Date')
     assert [names_of(c) for c in fetches(tap, mark)] == [{b'DATE'}]
 
 
-def test_the_lists_outlive_a_restart(dovecot, user, make_proxy, tap, connect):
-    dovecot.fill(user, 'INBOX', [mail(n) for n in range(1, 5)])
+def test_the_lists_outlive_a_restart(server, user, make_proxy, tap, connect):
+    server.fill(user, 'INBOX', [mail(n) for n in range(1, 5)])
     proxy = make_proxy(tap.port)
     client = opened(connect, proxy.port, user)
     fetch(client, 'Subject', '1')
@@ -107,9 +107,9 @@ def test_the_lists_outlive_a_restart(dovecot, user, make_proxy, tap, connect):
     assert [names_of(c) for c in fetches(tap, mark)] == [{b'SUBJECT', b'FROM'}]
 
 
-def test_too_many_lists_push_the_oldest_out(dovecot, user, proxy, tap, connect):
-    dovecot.fill(user, 'INBOX', [mail(n) for n in range(1, 40)])
-    direct, client = opened(connect, dovecot.port, user), opened(connect, proxy.port, user)
+def test_too_many_lists_push_the_oldest_out(server, user, proxy, tap, connect):
+    server.fill(user, 'INBOX', [mail(n) for n in range(1, 40)])
+    direct, client = opened(connect, server.port, user), opened(connect, proxy.port, user)
     for n in range(1, 30):
         same(fetch(direct, 'X-%d Subject' % n, n), fetch(client, 'X-%d Subject' % n, n))
     long = ' '.join('X-%s%d' % ('long' * 20, n) for n in range(20))
@@ -130,9 +130,9 @@ BROKEN = (b'Subject: one\r\nSubject : two\r\nFrom: a\r\n\r\nspace before the col
           b'From: a\r\nSubject: header only\r\n', b'\r\nno header\r\n')
 
 
-def test_what_cannot_be_taken_out_of_the_longer_list_is_asked(dovecot, user, proxy, tap, connect):
-    dovecot.fill(user, 'INBOX', [mail(1), *BROKEN, mail(2)])
-    direct, client = opened(connect, dovecot.port, user), opened(connect, proxy.port, user)
+def test_what_cannot_be_taken_out_of_the_longer_list_is_asked(server, user, proxy, tap, connect):
+    server.fill(user, 'INBOX', [mail(1), *BROKEN, mail(2)])
+    direct, client = opened(connect, server.port, user), opened(connect, proxy.port, user)
     for names in ('Subject', 'From', 'Subject X-A', 'from subject'):
         same(fetch(direct, names), fetch(client, names))
     mark = tap.mark()

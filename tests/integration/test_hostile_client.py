@@ -15,10 +15,10 @@ MB = 1 << 20
 
 
 @pytest.fixture
-def filled(dovecot, user):
+def filled(server, user):
     """The user's INBOX holds 40 mails of all kinds: {UID: octets}; other mailboxes are there, empty."""
-    dovecot.fill(user, 'INBOX', mailgen.Generator(7).mails(40))
-    with dovecot.client(user) as client:
+    server.fill(user, 'INBOX', mailgen.Generator(7).mails(40))
+    with server.client(user) as client:
         for box in dialects.MAILBOXES:
             client.must('CREATE "%s"' % box)
         client.select()
@@ -68,10 +68,10 @@ def test_ten_thousand_commands_at_once(sturdy, user, filled, connect):
     assert order == [('p%d' % n, expected[n % 10]) for n in range(10_000)]
 
 
-def test_continuation_never_stands_in_a_mail(sturdy, user, dovecot):
+def test_continuation_never_stands_in_a_mail(sturdy, user, server):
     """A client that pipelines a command with a synchronising literal behind a large FETCH and reads slowly."""
     big = tools.mail(1, 3 * MB)
-    dovecot.fill(user, 'INBOX', [big])
+    server.fill(user, 'INBOX', [big])
     raw = tools.Raw(sturdy.port, receive_buffer=8192)
     raw.send(b'a LOGIN %s pw\r\nb SELECT INBOX\r\nc FETCH 1 BODY.PEEK[]\r\nd SELECT {5}\r\n' % user.encode())
     raw.until(b'BODY[] {%d}\r\n' % len(big))
@@ -90,10 +90,10 @@ def test_continuation_never_stands_in_a_mail(sturdy, user, dovecot):
     assert said.index(b'+ OK') > said.index(b'c OK')
 
 
-def test_no_word_in_the_middle_of_a_mail(sturdy, user, dovecot):
+def test_no_word_in_the_middle_of_a_mail(sturdy, user, server):
     """SIGTERM while a mail is half told: the connection ends, no BYE stands in the mail."""
     big = tools.mail(1, 6 * MB)
-    dovecot.fill(user, 'INBOX', [big])
+    server.fill(user, 'INBOX', [big])
     hostile.check_serves(sturdy.port, user, {1: big})
     raw = tools.Raw(sturdy.port, receive_buffer=8192)
     raw.send(b'a LOGIN %s pw\r\nb SELECT INBOX\r\nc FETCH 1 BODY.PEEK[]\r\n' % user.encode())
@@ -123,10 +123,10 @@ def cut_off(port, octets, at, how):
     sock.close()
 
 
-def test_clients_that_leave_at_any_moment(sturdy, user, dovecot, filled):
+def test_clients_that_leave_at_any_moment(sturdy, user, server, filled):
     """In the middle of the login, of a FETCH of a large body, of an APPEND, of IDLE; closed, reset, or after a while."""
     big = tools.mail(41, 2 * MB)
-    dovecot.fill(user, 'INBOX', [big])
+    server.fill(user, 'INBOX', [big])
     filled[41] = big
     health = hostile.Health(sturdy)
     hostile.check_serves(sturdy.port, user, filled)
@@ -145,7 +145,7 @@ def test_clients_that_leave_at_any_moment(sturdy, user, dovecot, filled):
     hostile.check_serves(sturdy.port, user, filled)
     health.settles_at(fds + 8)
     health.burns_less_than(0.2)
-    with dovecot.client(user) as direct:        # an upload that was not complete is not there
+    with server.client(user) as direct:        # an upload that was not complete is not there
         direct.select('Trash')
         appended = [o['BODY[]'] for o in tools.whole(direct, items='(UID BODY.PEEK[])').values()]
         assert all(o == body or o in filled.values() for o in appended)
@@ -213,9 +213,9 @@ ODD_LINES = [
 
 
 @pytest.mark.parametrize('state', ['greeted', 'selected'])
-def test_lines_that_no_client_sends(state, sturdy, user, dovecot):
+def test_lines_that_no_client_sends(state, sturdy, user, server):
     """Answered in protocol or by the end of the connection; a command behind it is answered, unless it ended."""
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+    server.fill(user, 'INBOX', tools.mails(2))
     prefix = b'' if state == 'greeted' else b'l LOGIN %s pw\r\ns SELECT INBOX\r\n' % user.encode()
     for line in ODD_LINES:
         raw = tools.Raw(sturdy.port)

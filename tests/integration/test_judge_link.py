@@ -8,8 +8,8 @@ from imapjudge.imapclient import IMAPClosed, IMAPTimeout
 
 
 @pytest.fixture
-def big(dovecot, user):
-    dovecot.fill(user, 'INBOX', [b'Subject: big\r\n\r\n' + b'0123456789abcdef\r\n' * 100_000])
+def big(server, user):
+    server.fill(user, 'INBOX', [b'Subject: big\r\n\r\n' + b'0123456789abcdef\r\n' * 100_000])
     return user
 
 
@@ -28,9 +28,9 @@ def test_delay(connect, link, user):
     assert seconds(lambda: connect(link.port)) > 0.149, 'a new connection pays for its handshake'
 
 
-def test_order_and_octets_survive(connect, link, dovecot, big):
+def test_order_and_octets_survive(connect, link, server, big):
     link.shape(delay=0.01, bandwidth=20_000_000)
-    through, direct = connect(link.port, big), dovecot.client(big)
+    through, direct = connect(link.port, big), server.client(big)
     through.select()
     direct.select()
     assert through.fetch(1, 'BODY.PEEK[]') == direct.fetch(1, 'BODY.PEEK[]')

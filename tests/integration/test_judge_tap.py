@@ -7,8 +7,8 @@ from imapjudge.imapclient import IMAPClosed, IMAPTimeout, Lit
 
 
 @pytest.fixture
-def filled(dovecot, user):
-    dovecot.fill(user, 'INBOX', [b'Subject: %d\r\n\r\n%s' % (n, b'line of text\r\n' * 1000) for n in range(5)])
+def filled(server, user):
+    server.fill(user, 'INBOX', [b'Subject: %d\r\n\r\n%s' % (n, b'line of text\r\n' * 1000) for n in range(5)])
     return user
 
 
@@ -126,13 +126,13 @@ def test_cut_between_literal_and_tagged_ok(connect, tap, filled):
     assert said.endswith(b'line of text\r\n)\r\n') and b'\r\nx OK' not in said
 
 
-def test_cut_before_the_tagged_line_of_a_write(connect, dovecot, tap, filled):
+def test_cut_before_the_tagged_line_of_a_write(connect, server, tap, filled):
     client = connect(tap.port, filled)
     client.select()
     tap.cut_before_tagged('STORE')
     with pytest.raises(IMAPClosed):
         client.cmd('UID STORE 1 +FLAGS (\\Flagged)')
-    with dovecot.client(filled) as direct:
+    with server.client(filled) as direct:
         direct.select()
         assert b'\\Flagged' in direct.fetch(1, 'FLAGS')[1]['FLAGS']
 
@@ -159,10 +159,10 @@ def test_kill_and_refuse(connect, tap, user):
     connect(tap.port, user)
 
 
-def test_throughput(connect, tap, dovecot, user):
+def test_throughput(connect, tap, server, user):
     """The tap must not be what a bulk test measures."""
     size = 29_000_000
-    dovecot.fill(user, 'INBOX', [b'Subject: big\r\n\r\n' + b'0123456789abcdef' * 63 * (size // 1000) + b'\r\n'])
+    server.fill(user, 'INBOX', [b'Subject: big\r\n\r\n' + b'0123456789abcdef' * 63 * (size // 1000) + b'\r\n'])
     client = connect(tap.port, user, timeout=60)
     client.select()
     rates = []

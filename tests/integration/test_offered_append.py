@@ -15,9 +15,9 @@ def octets_of(number, size):
     return head + b'x' * max(0, size - len(head) - 2) + b'\r\n'
 
 
-def bodies(dovecot, user, mailbox):
+def bodies(server, user, mailbox):
     """[(octets, flags)] in order of UID."""
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(mailbox, examine=True)
         if not direct.must('UID SEARCH ALL').search():
             return []
@@ -35,8 +35,8 @@ def several(sizes, syncs, mailbox='Box'):
 
 @pytest.mark.parametrize('syncs', [(True,) * 6, (False,) * 6, (True, False) * 3, (False, True) * 3])
 @pytest.mark.parametrize('order', ['up', 'down', 'small'])
-def test_multiappend_of_any_sizes(proxy, dovecot, user, connect, syncs, order):
-    dovecot.fill(user, 'Box', [])
+def test_multiappend_of_any_sizes(proxy, server, user, connect, syncs, order):
+    server.fill(user, 'Box', [])
     client = connect(proxy.port, user, timeout=30)
     assert 'MULTIAPPEND' in client.capability()
     client.select('Box')
@@ -46,7 +46,7 @@ def test_multiappend_of_any_sizes(proxy, dovecot, user, connect, syncs, order):
     assert result.code_args.split()[1] == b'1:%d' % len(sizes)
     assert result.exists == len(sizes)          # read your writes (T17)
     want = [(octets_of(n, size), sorted([b'$n%d' % n, b'\\Flagged'])) for n, size in enumerate(sizes)]
-    assert bodies(dovecot, user, 'Box') == want
+    assert bodies(server, user, 'Box') == want
     dates = {u: bytes(i['INTERNALDATE']) for u, i in client.must('UID FETCH 1:* INTERNALDATE').fetch_by_uid().items()}
     assert dates == {n + 1: b'07-Sep-2020 10:00:0%d +0000' % n for n in range(len(sizes))}
     client.must('NOOP')
@@ -54,21 +54,21 @@ def test_multiappend_of_any_sizes(proxy, dovecot, user, connect, syncs, order):
 
 @pytest.mark.parametrize('sizes', [(10, 20), (10, 100_000), (100_000, 10), (100_000, 100_000)])
 @pytest.mark.parametrize('sync', [True, False])
-def test_multiappend_to_a_mailbox_that_is_not_there(proxy, dovecot, user, connect, sizes, sync):
+def test_multiappend_to_a_mailbox_that_is_not_there(proxy, server, user, connect, sizes, sync):
     client = connect(proxy.port, user)
     result = client.cmd(*several(sizes, (sync,) * 2, 'nosuch'))
     assert (result.status, result.code) == ('NO', 'TRYCREATE'), result
     client.must('NOOP')
     client.must('CREATE nosuch')
     assert client.cmd(*several(sizes, (sync,) * 2, 'nosuch')).ok
-    assert len(bodies(dovecot, user, 'nosuch')) == 2
+    assert len(bodies(server, user, 'nosuch')) == 2
 
 
 @pytest.mark.parametrize('sizes', [(10, 10), (10, 100_000), (100_000, 100_000)])
 @pytest.mark.parametrize('rest', [b' (\\Recent) {3+}\r\nabc\r\n', b' garbage\r\n', b' (\\Seen)\r\n', b' {x}\r\n', b' \r\n'])
-def test_multiappend_that_ends_wrong_appends_nothing(proxy, dovecot, user, connect, sizes, rest):
+def test_multiappend_that_ends_wrong_appends_nothing(proxy, server, user, connect, sizes, rest):
     """All or nothing (RFC 3502 2): what is not well-formed to its end is not appended."""
-    dovecot.fill(user, 'Box', [])
+    server.fill(user, 'Box', [])
     client = connect(proxy.port, user)
     tag = client.new_tag()
     client.send_raw(tag.encode() + b' APPEND Box' + b''.join(
@@ -78,7 +78,7 @@ def test_multiappend_that_ends_wrong_appends_nothing(proxy, dovecot, user, conne
         assert result.ok
     else:
         assert result.status == 'BAD', result
-        assert bodies(dovecot, user, 'Box') == []
+        assert bodies(server, user, 'Box') == []
     client.must('NOOP')
 
 
@@ -100,8 +100,8 @@ def test_multiappend_is_not_offered_nor_taken_where_the_upstream_lacks_it(make_p
         assert not server.errors
 
 
-def test_link_dies_amid_a_multiappend(dovecot, user, link, make_proxy, connect):
-    dovecot.fill(user, 'Box', [])
+def test_link_dies_amid_a_multiappend(server, user, link, make_proxy, connect):
+    server.fill(user, 'Box', [])
     client = connect(make_proxy(link.port).port, user, timeout=30)
     client.select('Box')
     link.shape(bandwidth=2_000_000)
@@ -117,14 +117,14 @@ def test_link_dies_amid_a_multiappend(dovecot, user, link, make_proxy, connect):
     assert (result.status, result.code) == ('NO', 'UNAVAILABLE'), result
     link.shape(bandwidth=0)
     client.must('NOOP')
-    assert bodies(dovecot, user, 'Box') == []
+    assert bodies(server, user, 'Box') == []
 
 
 # ---- binary
 
 @pytest.mark.parametrize('size', [20, 100_000])
-def test_literal8_where_the_upstream_has_binary(proxy, dovecot, user, connect, size):
-    dovecot.fill(user, 'Box', [])
+def test_literal8_where_the_upstream_has_binary(proxy, server, user, connect, size):
+    server.fill(user, 'Box', [])
     client = connect(proxy.port, user)
     assert 'BINARY' in client.capability()
     mail = (b'Subject: b\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n'
@@ -132,11 +132,11 @@ def test_literal8_where_the_upstream_has_binary(proxy, dovecot, user, connect, s
     tag = client.new_tag()
     client.send_raw(b'%s APPEND Box ~{%d+}\r\n%s\r\n' % (tag.encode(), len(mail), mail))
     got = client.wait(tag)
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         tag = direct.new_tag()
         direct.send_raw(b'%s APPEND Box ~{%d+}\r\n%s\r\n' % (tag.encode(), len(mail), mail))
         assert got.status == direct.wait(tag).status == 'OK'
-    one, other = bodies(dovecot, user, 'Box')
+    one, other = bodies(server, user, 'Box')
     assert one == other
 
 
@@ -160,10 +160,10 @@ def test_literal8_where_the_upstream_lacks_binary(make_proxy, connect):
 # ---- many in a pipeline
 
 @pytest.mark.parametrize('into', ['Box', 'INBOX'])
-def test_pipelined_appends_cost_a_flight_and_keep_their_order(dovecot, user, link, make_proxy, connect, into):
+def test_pipelined_appends_cost_a_flight_and_keep_their_order(server, user, link, make_proxy, connect, into):
     """150 of them over 100 ms: one after the other takes 15 s, and twice that when each waits for the model."""
-    dovecot.fill(user, 'INBOX', tools.mails(3))
-    dovecot.fill(user, 'Box', [])
+    server.fill(user, 'INBOX', tools.mails(3))
+    server.fill(user, 'Box', [])
     client = connect(make_proxy(link.port).port, user, timeout=30)
     client.select()
     client.must('UID FETCH 1:* BODY.PEEK[]')    # a bulk link is up
@@ -175,16 +175,16 @@ def test_pipelined_appends_cost_a_flight_and_keep_their_order(dovecot, user, lin
     assert time.monotonic() - began < 4, time.monotonic() - began
     first = 4 if into == 'INBOX' else 1
     assert [r.code_args.split()[1] for r in results] == [b'%d' % n for n in range(first, first + 150)]
-    assert [b[0] for b in bodies(dovecot, user, into)][-150:] == mails
+    assert [b[0] for b in bodies(server, user, into)][-150:] == mails
     if into == 'INBOX':
         client.must('NOOP')
         assert client.must('UID SEARCH ALL').search() == list(range(1, 154))
 
 
-def test_pipelined_appends_stores_and_fetches(proxy, dovecot, user, connect):
+def test_pipelined_appends_stores_and_fetches(proxy, server, user, connect):
     """As mbsync mixes them."""
-    dovecot.fill(user, 'INBOX', tools.mails(40))
-    dovecot.fill(user, 'Box', [])
+    server.fill(user, 'INBOX', tools.mails(40))
+    server.fill(user, 'Box', [])
     client = connect(proxy.port, user, timeout=30)
     client.select()
     tags = []
@@ -197,19 +197,19 @@ def test_pipelined_appends_stores_and_fetches(proxy, dovecot, user, connect):
     for n in range(40):
         items = results[3 * n].fetch_by_uid()[n + 1]
         assert items['BODY[]'] == tools.mail(n + 1) and b'\\Seen' not in items['FLAGS']
-    assert [b[0] for b in bodies(dovecot, user, 'Box')] == tools.mails(40)
+    assert [b[0] for b in bodies(server, user, 'Box')] == tools.mails(40)
     assert client.must('UID SEARCH UNSEEN').search() == []
 
 
-def test_pipelined_appends_that_are_refused(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'Box', [])
+def test_pipelined_appends_that_are_refused(proxy, server, user, connect):
+    server.fill(user, 'Box', [])
     client = connect(proxy.port, user, timeout=30)
     names = ['Box' if n % 3 else 'nosuch' for n in range(30)]
     tags = [client.start('APPEND %s ' % name, Lit(tools.mail(n, 20_000), False)) for n, name in enumerate(names)]
     results = [client.wait(tag) for tag in tags]
     assert [(r.status, r.code) for r in results] == [
         ('OK', 'APPENDUID') if name == 'Box' else ('NO', 'TRYCREATE') for name in names]
-    assert [b[0] for b in bodies(dovecot, user, 'Box')] == [tools.mail(n, 20_000) for n, name in enumerate(names)
+    assert [b[0] for b in bodies(server, user, 'Box')] == [tools.mail(n, 20_000) for n, name in enumerate(names)
                                                            if name == 'Box']
 
 
@@ -233,8 +233,8 @@ def test_pipelined_appends_whose_link_dies_are_never_given_again(make_proxy, con
         assert len(seen) == 4 and len(box.messages) == 4
 
 
-def test_append_limit_is_the_smaller_of_both(make_proxy, connect, dovecot, user):
-    proxy = make_proxy(dovecot.port, kind=tools.Configured, sections='limits { append = 5K }')
+def test_append_limit_is_the_smaller_of_both(make_proxy, connect, server, user):
+    proxy = make_proxy(server.port, kind=tools.Configured, sections='limits { append = 5K }')
     client = connect(proxy.port, user)
     assert 'APPENDLIMIT=5120' in client.capability()
     for sync in (True, False):
@@ -243,4 +243,4 @@ def test_append_limit_is_the_smaller_of_both(make_proxy, connect, dovecot, user)
         assert (result.status, result.code) == ('NO', 'TOOBIG'), result
     result = client.cmd(*several((100, 6000), (False, False), 'INBOX'))
     assert result.status == 'NO', result
-    assert len(bodies(dovecot, user, 'INBOX')) == 2
+    assert len(bodies(server, user, 'INBOX')) == 2

@@ -20,16 +20,16 @@ def esearch(result):
 
 
 @pytest.fixture
-def pair(proxy, dovecot, user, connect):
+def pair(proxy, server, user, connect):
     """(through the proxy, directly), the same mailbox selected: 6 mails, 2 and 5 flagged, UID 3 gone."""
-    dovecot.fill(user, 'INBOX', tools.mails(7))
-    dovecot.fill(user, 'Box', [])
-    with dovecot.client(user) as direct:
+    server.fill(user, 'INBOX', tools.mails(7))
+    server.fill(user, 'Box', [])
+    with server.client(user) as direct:
         direct.select()
         direct.must('UID STORE 2,5 +FLAGS.SILENT (\\Flagged)')
         direct.must('UID STORE 3 +FLAGS.SILENT (\\Deleted)')
         direct.must('EXPUNGE')
-    clients = connect(proxy.port, user), connect(dovecot.port, user)
+    clients = connect(proxy.port, user), connect(server.port, user)
     for client in clients:
         client.select()
     return clients
@@ -83,10 +83,10 @@ def test_saved_result_in_every_command_that_takes_a_set(pair):
         assert not client.must(empty).fetch()
 
 
-def test_saved_result_loses_what_another_session_expunges(pair, dovecot, user):
+def test_saved_result_loses_what_another_session_expunges(pair, server, user):
     client = pair[0]
     client.must('SEARCH RETURN (SAVE) UID 2:5')
-    with dovecot.client(user) as other:
+    with server.client(user) as other:
         other.select()
         other.must('UID STORE 4 +FLAGS.SILENT (\\Deleted)')
         other.must('EXPUNGE')

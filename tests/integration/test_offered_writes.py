@@ -16,8 +16,8 @@ def pipeline(client, commands, timeout=30):
 # ---- STOREs sent ahead
 
 @pytest.mark.parametrize('silent', ['', '.SILENT'])
-def test_pipelined_stores_go_in_one_flight(proxy, dovecot, user, tap, connect, silent):
-    dovecot.fill(user, 'INBOX', tools.mails(100))
+def test_pipelined_stores_go_in_one_flight(proxy, server, user, tap, connect, silent):
+    server.fill(user, 'INBOX', tools.mails(100))
     client = connect(proxy.port, user)
     client.select()
     client.must('UID STORE 1 +FLAGS ($k0 $k1 $k2)')      # keywords that are known to the mailbox
@@ -33,15 +33,15 @@ def test_pipelined_stores_go_in_one_flight(proxy, dovecot, user, tap, connect, s
         assert not [r for r in results if r.fetch()]
     since = tap.since(mark)
     assert len(since.of('UID STORE')) == 100 and since.turns() <= 3, since.turns()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH SEEN').search() == list(range(1, 101))
         assert direct.must('UID SEARCH KEYWORD $k1').search() == list(range(1, 101, 3))
 
 
-def test_stores_wait_for_the_fetch_before_them(proxy, dovecot, user, connect):
+def test_stores_wait_for_the_fetch_before_them(proxy, server, user, connect):
     """What is told of flags is as of before the STORE that stands behind."""
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     client.select()
     results = pipeline(client, ['UID FETCH 1 (FLAGS BODY.PEEK[])', 'UID STORE 1 +FLAGS.SILENT (\\Flagged)',
@@ -50,8 +50,8 @@ def test_stores_wait_for_the_fetch_before_them(proxy, dovecot, user, connect):
     assert shown == [False, True, False]
 
 
-def test_refused_stores_in_a_pipeline(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(4))
+def test_refused_stores_in_a_pipeline(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(4))
     client = connect(proxy.port, user)
     client.select()
     statuses = [r.status for r in pipeline(client, [
@@ -138,8 +138,8 @@ def test_store_with_unchangedsince_is_never_sent_ahead_nor_twice(make_proxy, con
         assert len(sent) == 2 and b'UNCHANGEDSINCE' in sent[1], sent
 
 
-def test_store_pipeline_with_condstore_tells_every_modseq(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(20))
+def test_store_pipeline_with_condstore_tells_every_modseq(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(20))
     client = connect(proxy.port, user)
     client.select(extra='(CONDSTORE)')
     results = pipeline(client, ['UID STORE %d +FLAGS.SILENT (\\Seen)' % n for n in range(1, 21)])
@@ -148,7 +148,7 @@ def test_store_pipeline_with_condstore_tells_every_modseq(proxy, dovecot, user, 
         assert result.ok
         for number, items in result.fetch().items():
             modseqs[number] = items['MODSEQ'][0]
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         truth = {n: i['MODSEQ'][0] for n, i in direct.must('FETCH 1:* (MODSEQ)').fetch().items()}
     assert modseqs == truth

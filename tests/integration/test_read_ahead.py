@@ -16,9 +16,9 @@ def asked(since):
 
 
 @pytest.fixture
-def far(dovecot, user, link, make_proxy, connect):
+def far(server, user, link, make_proxy, connect):
     """(client, tap) of 80 mails behind 40 ms; mail 80 has been read, so the bulk link is up."""
-    dovecot.fill(user, 'INBOX', tools.mails(80))
+    server.fill(user, 'INBOX', tools.mails(80))
     with judge_tap.Tap(link.port) as tap:
         client = connect(make_proxy(tap.port).port, user, timeout=60)
         client.select()
@@ -59,11 +59,11 @@ def test_two_in_order_are_not_taken_for_a_run(far):
     assert asked(tap.since(mark)) == [1, 2, 20, 21]
 
 
-def test_what_was_read_ahead_and_expunged_is_not_told(far, dovecot, user):
+def test_what_was_read_ahead_and_expunged_is_not_told(far, server, user):
     client, tap = far
     for uid in (1, 2, 3):
         read(client, uid)
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select()
         direct.must('UID STORE 4 +FLAGS (\\Deleted)')
         direct.must('EXPUNGE')

@@ -193,8 +193,8 @@ def test_client_that_never_reads_does_not_hold_up_the_end(proxy):
         assert time.monotonic() - began < 12
 
 
-def test_second_signal_ends_at_once_and_the_cache_survives(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', [b'Subject: one\r\n\r\nbody\r\n'])
+def test_second_signal_ends_at_once_and_the_cache_survives(proxy, server, user, connect):
+    server.fill(user, 'INBOX', [b'Subject: one\r\n\r\nbody\r\n'])
     connect(proxy.port, user).must('SELECT INBOX')
     proxy.signal(signal.SIGTERM)
     proxy.signal(signal.SIGINT)
@@ -220,24 +220,24 @@ def der(path):
     return ssl.PEM_cert_to_DER_cert(text[:text.index('-----END CERTIFICATE-----')] + '-----END CERTIFICATE-----\n')
 
 
-def config_text(dovecot, folder, listeners, extra=''):
+def config_text(server, folder, listeners, extra=''):
     return ('upstream a { url = imap://127.0.0.1:%d }\ncache { dir = "%s/cache" size = 64M }\n%s\n%s\n'
-            % (dovecot.port, folder, '\n'.join(listeners), extra))
+            % (server.port, folder, '\n'.join(listeners), extra))
 
 
-def test_reload_takes_new_certificates_and_keeps_sessions(program, dovecot, user, tls, tmp_path):
+def test_reload_takes_new_certificates_and_keeps_sessions(program, server, user, tls, tmp_path):
     plain, secure = ports.free_ports(2)
     listeners = ['listener p { address = 127.0.0.1:%d tls = starttls cert = "%s/first.pem" key = "%s/first.key" }'
                  % (plain, tls, tls),
                  'listener s { address = 127.0.0.1:%d tls = implicit cert = "%s/first.pem" key = "%s/first.key" }'
                  % (secure, tls, tls)]
-    program.configure(config_text(dovecot, tmp_path, listeners))
+    program.configure(config_text(server, tmp_path, listeners))
     program.start(secure)
     assert served_certificate(secure) == der(tls / 'first.pem')
     old = imapclient.IMAPClient('127.0.0.1', secure, tls=tls / 'ca.pem').login(user, 'pw')
     old.must('SELECT INBOX')
     waiting = imapclient.IMAPClient('127.0.0.1', plain)
-    program.configure(config_text(dovecot, tmp_path, listeners).replace('first', 'second'))
+    program.configure(config_text(server, tmp_path, listeners).replace('first', 'second'))
     program.reload()
     assert served_certificate(secure) == der(tls / 'second.pem')
     old.must('NOOP')
@@ -247,9 +247,9 @@ def test_reload_takes_new_certificates_and_keeps_sessions(program, dovecot, user
         client.close()
 
 
-def test_reload_of_a_bad_file_changes_nothing(program, dovecot, user, tmp_path):
+def test_reload_of_a_bad_file_changes_nothing(program, server, user, tmp_path):
     port = ports.free_port()
-    good = config_text(dovecot, tmp_path, ['listener l { address = 127.0.0.1:%d }' % port])
+    good = config_text(server, tmp_path, ['listener l { address = 127.0.0.1:%d }' % port])
     program.configure(good)
     program.start(port)
     client = imapclient.IMAPClient('127.0.0.1', port).login(user, 'pw')
@@ -261,11 +261,11 @@ def test_reload_of_a_bad_file_changes_nothing(program, dovecot, user, tmp_path):
     client.close()
 
 
-def test_reload_opens_and_closes_listeners(program, dovecot, user, tmp_path):
+def test_reload_opens_and_closes_listeners(program, server, user, tmp_path):
     first, second, third = ports.free_ports(3)
 
     def listeners(*numbers):
-        return config_text(dovecot, tmp_path, ['listener l%d { address = 127.0.0.1:%d }' % (n, n) for n in numbers])
+        return config_text(server, tmp_path, ['listener l%d { address = 127.0.0.1:%d }' % (n, n) for n in numbers])
     program.configure(listeners(first, second))
     program.start(second)
     client = imapclient.IMAPClient('127.0.0.1', first).login(user, 'pw')
@@ -278,10 +278,10 @@ def test_reload_opens_and_closes_listeners(program, dovecot, user, tmp_path):
 
 # ---- limits
 
-def test_sessions_are_limited_in_all_and_by_address(program, dovecot, user, tmp_path):
+def test_sessions_are_limited_in_all_and_by_address(program, server, user, tmp_path):
     port = ports.free_port()
     listener = ['listener l { address = 127.0.0.1:%d }' % port]
-    program.configure(config_text(dovecot, tmp_path, listener, 'limits { sessions = 3 sessions_per_address = 2 }'))
+    program.configure(config_text(server, tmp_path, listener, 'limits { sessions = 3 sessions_per_address = 2 }'))
     program.start(port)
     kept = [patient_client(port) for _ in range(2)]
     kept[0].login(user, 'pw')

@@ -21,10 +21,10 @@ def body(client, uid=1, section=''):
 
 
 @pytest.fixture
-def two_boxes(dovecot, user):
+def two_boxes(server, user):
     """A login with a mail of 5 MB in INBOX and an empty mailbox Archive."""
-    dovecot.fill(user, 'INBOX', [tools.mail(1, 5 * MB), tools.mail(2, 100)])
-    with dovecot.client(user) as direct:
+    server.fill(user, 'INBOX', [tools.mail(1, 5 * MB), tools.mail(2, 100)])
+    with server.client(user) as direct:
         direct.must('CREATE Archive')
     return user
 
@@ -32,7 +32,7 @@ def two_boxes(dovecot, user):
 @pytest.mark.parametrize('verb', ['MOVE', 'COPY'])
 @pytest.mark.parametrize('restart', [False, True], ids=['running', 'restarted'])
 @pytest.mark.parametrize('known', ['ENVELOPE RFC822.SIZE', 'UID'], ids=['listed', 'only the body'])
-def test_t16_a_mail_moved_is_not_downloaded_again(proxy, tap, two_boxes, dovecot, connect, verb, restart, known):
+def test_t16_a_mail_moved_is_not_downloaded_again(proxy, tap, two_boxes, server, connect, verb, restart, known):
     mover = connect(proxy.port, two_boxes)
     mover.select()
     mover.must('UID FETCH 1 (%s)' % known)
@@ -65,7 +65,7 @@ def test_the_proof_goes_with_what_is_asked_anyhow(proxy, tap, two_boxes, connect
     assert tap.since(mark).of('UID FETCH') == []
 
 
-def test_a_chain_of_moves_keeps_one_download(proxy, tap, two_boxes, dovecot, connect):
+def test_a_chain_of_moves_keeps_one_download(proxy, tap, two_boxes, server, connect):
     mover = connect(proxy.port, two_boxes)
     mover.must('CREATE Other')
     mover.select()
@@ -81,8 +81,8 @@ def test_a_chain_of_moves_keeps_one_download(proxy, tap, two_boxes, dovecot, con
 
 
 @pytest.mark.parametrize('what', ['expunged', 'deleted', 'renamed'])
-def test_nothing_is_lost_with_the_source(proxy, tap, dovecot, user, connect, what):
-    with dovecot.client(user) as direct:
+def test_nothing_is_lost_with_the_source(proxy, tap, server, user, connect, what):
+    with server.client(user) as direct:
         direct.must('CREATE Box')
         direct.must('CREATE Archive')
         direct.append('Box', tools.mail(1, MB))
@@ -106,8 +106,8 @@ def test_nothing_is_lost_with_the_source(proxy, tap, dovecot, user, connect, wha
     assert tap.since(mark).content_fetches == []
 
 
-def test_drafts_are_not_shared(proxy, tap, dovecot, user, connect):
-    with dovecot.client(user) as direct:
+def test_drafts_are_not_shared(proxy, tap, server, user, connect):
+    with server.client(user) as direct:
         direct.must('CREATE Archive')
         direct.append('INBOX', tools.mail(1, MB), flags='\\Draft')
     mover = connect(proxy.port, user)

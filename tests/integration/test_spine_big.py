@@ -86,7 +86,7 @@ def download(port, user):
     raw.close()
 
 
-def test_two_hundred_megabytes_up_and_down_in_constant_memory(lean, dovecot, user, record_property):
+def test_two_hundred_megabytes_up_and_down_in_constant_memory(lean, server, user, record_property):
     with lean.client(user) as client:
         client.select()
         client.must('NOOP')
@@ -125,9 +125,9 @@ def mapped_rss(proxy):
     return field(proxy, 'RssFile')
 
 
-def test_slow_reader_and_slow_writer_of_large_mail_cost_little(lean, dovecot, user):
+def test_slow_reader_and_slow_writer_of_large_mail_cost_little(lean, server, user):
     """Both stop in the middle; the proxy holds a bounded part."""
-    upload(dovecot.port, user)
+    upload(server.port, user)
     with lean.client(user) as client:
         client.select()
     before = anonymous_rss(lean)

@@ -8,10 +8,10 @@ SESSIONS = 50
 
 
 @pytest.fixture
-def filled(dovecot, user):
+def filled(server, user):
     """(user, bodies by UID) of an INBOX with thirty mails of every kind."""
-    dovecot.fill(user, 'INBOX', mailgen.Generator(3, big=60_000).mails(30))
-    with dovecot.client(user) as direct:
+    server.fill(user, 'INBOX', mailgen.Generator(3, big=60_000).mails(30))
+    with server.client(user) as direct:
         direct.select(examine=True)
         return user, tools.whole(direct)
 
@@ -59,8 +59,8 @@ def test_restarted_proxy_fetches_without_content_from_upstream(proxy, tap, fille
     assert asked.octets_down < octets / 10, '%d octets for mail of %d' % (asked.octets_down, octets)
 
 
-def test_two_asking_at_once_are_one_download(dovecot, user, link, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', [tools.mail(1, 300_000)])
+def test_two_asking_at_once_are_one_download(server, user, link, make_proxy, connect):
+    server.fill(user, 'INBOX', [tools.mail(1, 300_000)])
     with judge_tap.Tap(link.port) as counting:
         proxy = make_proxy(counting.port)
         clients = [connect(proxy.port, user) for _ in range(4)]
@@ -73,8 +73,8 @@ def test_two_asking_at_once_are_one_download(dovecot, user, link, make_proxy, co
         assert len(counting.content_fetches) == 1
 
 
-def test_t28_fifty_idling_sessions_hold_one_upstream_connection(dovecot, user, tap, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t28_fifty_idling_sessions_hold_one_upstream_connection(server, user, tap, make_proxy, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='bulk_linger = 500ms')
     clients = [connect(proxy.port, user) for _ in range(SESSIONS)]
     for client in clients:
@@ -86,15 +86,15 @@ def test_t28_fifty_idling_sessions_hold_one_upstream_connection(dovecot, user, t
     assert tap.total <= 3
 
 
-def test_mail_reaches_fifty_idling_sessions_and_is_downloaded_once(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_mail_reaches_fifty_idling_sessions_and_is_downloaded_once(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     clients = [connect(proxy.port, user) for _ in range(SESSIONS)]
     for client in clients:
         client.select()
         client.idle()
     mark = tap.mark()
     new = tools.mail(4, 50_000)
-    dovecot.fill(user, 'INBOX', [new])
+    server.fill(user, 'INBOX', [new])
     for client in clients:
         client.idle_wait(lambda got: any(r.name == 'EXISTS' and r.num == 4 for r in got))
     for client in clients:
@@ -109,9 +109,9 @@ def test_mail_reaches_fifty_idling_sessions_and_is_downloaded_once(proxy, doveco
 
 @pytest.mark.parametrize('delay', [0, 0.02], ids=['local', 'far'])
 @pytest.mark.parametrize('command', ['FETCH', 'UID FETCH'])
-def test_five_hundred_pipelined_fetches_cost_ten_link_turns(dovecot, user, link, make_proxy, connect, command, delay):
+def test_five_hundred_pipelined_fetches_cost_ten_link_turns(server, user, link, make_proxy, connect, command, delay):
     bodies = tools.mails(500)
-    dovecot.fill(user, 'INBOX', bodies + [tools.mail(501)])
+    server.fill(user, 'INBOX', bodies + [tools.mail(501)])
     with judge_tap.Tap(link.port) as tap:
         client = connect(make_proxy(tap.port).port, user, timeout=60)
         client.select()
@@ -129,8 +129,8 @@ def test_five_hundred_pipelined_fetches_cost_ten_link_turns(dovecot, user, link,
         assert since.turns() <= 10, '%d turns:\n%s' % (since.turns(), '\n'.join(map(repr, since.commands)))
 
 
-def test_t11_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t11_cached_read_sets_seen_upstream(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     warm = connect(proxy.port, user)
     warm.select()
     warm.uid_fetch('1:*', 'BODY.PEEK[]')
@@ -146,7 +146,7 @@ def test_t11_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
     since = tap.since(mark)
     assert since.content_fetches == []
     assert [c.line.split(None, 3)[3] for c in since.of('UID STORE')] == [b'2 +FLAGS (\\Seen)']
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         flags = {uid: items['FLAGS'] for uid, items in direct.uid_fetch('1:*', 'FLAGS').items()}
     assert [uid for uid in flags if b'\\Seen' in flags[uid]] == [2]
@@ -159,8 +159,8 @@ def test_t11_cached_read_sets_seen_upstream(proxy, dovecot, user, tap, connect):
     assert tap.since(mark).commands == []
 
 
-def test_t11_t12_peek_header_and_examine_leave_seen_alone(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t11_t12_peek_header_and_examine_leave_seen_alone(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()
     client.must('FETCH 1:2 (BODY.PEEK[] RFC822.HEADER ENVELOPE BODY)')
@@ -168,14 +168,14 @@ def test_t11_t12_peek_header_and_examine_leave_seen_alone(proxy, dovecot, user, 
     result = client.must('FETCH 1 BODY[]')
     assert result.fetch() == {1: {'BODY[]': tools.mail(1)}}
     assert tap.since().of('UID STORE', 'STORE') == []
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert not direct.must('SEARCH SEEN').search()
 
 
-def test_part_of_a_large_mail_costs_a_part(proxy, dovecot, user, tap, connect):
+def test_part_of_a_large_mail_costs_a_part(proxy, server, user, tap, connect):
     big = tools.mail(1, 3_000_000)
-    dovecot.fill(user, 'INBOX', [big])
+    server.fill(user, 'INBOX', [big])
     client = connect(proxy.port, user)
     client.select()
     mark = tap.mark()

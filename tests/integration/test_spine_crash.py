@@ -50,8 +50,8 @@ def everything(client):
     return out
 
 
-def test_killed_while_caching_and_equal_to_the_upstream_afterwards(proxy, dovecot, user, tap):
-    dovecot.fill(user, 'INBOX', mailgen.Generator(11, big=150_000).mails(120))
+def test_killed_while_caching_and_equal_to_the_upstream_afterwards(proxy, server, user, tap):
+    server.fill(user, 'INBOX', mailgen.Generator(11, big=150_000).mails(120))
     choose = random.Random(tools.LONG)
     for turn in range(ROUNDS):
         ending = threading.Event()
@@ -64,13 +64,13 @@ def test_killed_while_caching_and_equal_to_the_upstream_afterwards(proxy, doveco
         for worker in workers:
             worker.join(30)
         proxy.start()
-        with proxy.client(user, timeout=60) as client, dovecot.client(user, timeout=60) as direct:
+        with proxy.client(user, timeout=60) as client, server.client(user, timeout=60) as direct:
             seen, truth = everything(client), everything(direct)
         assert seen.keys() == truth.keys(), 'round %d: UIDs differ' % turn
         for uid, values in truth.items():
             assert seen[uid] == values, 'round %d: UID %d differs' % (turn, uid)
     # another reader after all that: from the cache alone
     mark = tap.mark()
-    with proxy.client(user, timeout=60) as client, dovecot.client(user) as direct:
+    with proxy.client(user, timeout=60) as client, server.client(user) as direct:
         assert everything(client) == everything(direct)
     assert tap.since(mark).content_fetches == []

@@ -30,8 +30,8 @@ def answers_noop(raw, tag=b'z'):
     return said
 
 
-def count(dovecot, user, mailbox='INBOX'):
-    with dovecot.client(user) as direct:
+def count(server, user, mailbox='INBOX'):
+    with server.client(user) as direct:
         return int(direct.must('STATUS %s (MESSAGES)' % mailbox).status_items()['MESSAGES'])
 
 
@@ -46,7 +46,7 @@ def test_append_pipelined_behind_the_login(proxy, user):
 
 @pytest.mark.parametrize('sync', [True, False])
 @pytest.mark.parametrize('tail', ['flags', 'words'])
-def test_what_stands_behind_the_message_is_bad_and_nothing_is_appended(proxy, dovecot, user, sync, tail):
+def test_what_stands_behind_the_message_is_bad_and_nothing_is_appended(proxy, server, user, sync, tail):
     raw = logged_in(proxy.port, user)
     plus = b'' if sync else b'+'
     raw.send(b'b APPEND INBOX {%d%s}\r\n' % (len(MAIL), plus))
@@ -58,10 +58,10 @@ def test_what_stands_behind_the_message_is_bad_and_nothing_is_appended(proxy, do
         raw.send(MAIL + b' (\\Seen)\r\n')     # of another message, which does not come
     assert raw.until(b'\r\n').startswith(b'b BAD')
     answers_noop(raw)
-    assert count(dovecot, user) == 0
+    assert count(server, user) == 0
     raw.send(b'c APPEND INBOX {%d+}\r\n%s\r\n' % (len(MAIL), MAIL))
     raw.until(b'c OK')
-    assert count(dovecot, user) == 1
+    assert count(server, user) == 1
 
 
 def test_empty_message_is_refused_as_the_upstream_does(proxy, user):
@@ -136,8 +136,8 @@ def test_client_that_ends_its_side_is_let_go(proxy, user, state):
     raw.rest(5)
 
 
-def test_pipelined_commands_before_the_end_are_all_answered(proxy, dovecot, user):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_pipelined_commands_before_the_end_are_all_answered(proxy, server, user):
+    server.fill(user, 'INBOX', tools.mails(3))
     raw = tools.Raw(proxy.port)
     raw.send(b'a LOGIN %s pw\r\nb SELECT INBOX\r\nc FETCH 1:* BODY.PEEK[]\r\n'
              b'd APPEND INBOX {%d+}\r\n%s\r\ne STATUS INBOX (MESSAGES)\r\n' % (user.encode(), len(MAIL), MAIL))
@@ -147,8 +147,8 @@ def test_pipelined_commands_before_the_end_are_all_answered(proxy, dovecot, user
 
 
 @pytest.mark.parametrize('command', [b'DELETE Box', b'RENAME Box Other'])
-def test_client_that_removes_the_mailbox_it_is_in(proxy, dovecot, user, command):
-    dovecot.fill(user, 'Box', tools.mails(2))
+def test_client_that_removes_the_mailbox_it_is_in(proxy, server, user, command):
+    server.fill(user, 'Box', tools.mails(2))
     raw = logged_in(proxy.port, user, b'Box')
     raw.send(b'c FETCH 1:* BODY.PEEK[]\r\n')
     raw.until(b'c OK')
@@ -220,8 +220,8 @@ def test_keywords_of_a_refused_store_do_not_pile_up(fake, make_proxy, connect):
         client.must('NOOP')
 
 
-def test_t23_status_names_no_modseq_beyond_what_the_client_was_told(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t23_status_names_no_modseq_beyond_what_the_client_was_told(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     client, neighbour = connect(proxy.port, user), connect(proxy.port, user)
     client.must('ENABLE QRESYNC')
     chosen = client.select()

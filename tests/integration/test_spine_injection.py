@@ -51,8 +51,8 @@ def command_of(template, octets, form):
 
 
 @pytest.mark.parametrize('form', ['literal', 'literal+', 'quoted', 'bare'])
-def test_t42_hostile_arguments_stay_arguments(dovecot, user, tap, make_proxy, connect, form):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t42_hostile_arguments_stay_arguments(server, user, tap, make_proxy, connect, form):
+    server.fill(user, 'INBOX', tools.mails(2))
     proxy = make_proxy(tap.port)
     client = connect(proxy.port, user, timeout=20)
     client.select()
@@ -78,15 +78,15 @@ def test_t42_hostile_arguments_stay_arguments(dovecot, user, tap, make_proxy, co
         assert not command.tag.startswith(b'EVIL'), command
         # octets that are no UTF-8, and header names that are none, are for the upstream to refuse
         assert command.status != 'BAD' or b'UTF-8' in command.line or b'HEADER' in command.line, command
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         names = {bytes(r.data[-1]) for r in direct.must('LIST "" *').named('LIST')}
         assert b'injected' not in names and b'INBOX' in names
         direct.select(examine=True)
         assert direct.must('SEARCH ALL').search()
 
 
-def test_t34_hostile_flags_dates_and_numbers_are_refused_here(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t34_hostile_flags_dates_and_numbers_are_refused_here(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()
     mark = tap.mark()

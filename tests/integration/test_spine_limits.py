@@ -87,14 +87,14 @@ def test_many_literals_in_one_command(limited, user, connect):
     client.must('NOOP')
 
 
-def test_message_larger_than_the_limit_is_refused(limited, user, dovecot, connect):
+def test_message_larger_than_the_limit_is_refused(limited, user, server, connect):
     client = connect(limited.port, user)
     for sync in (True, False):
         result = client.cmd('APPEND INBOX ', imapclient.Lit(tools.mail(1, 1_200_000), sync=sync))
         assert result.status == 'NO' and result.code in ('TOOBIG', 'LIMIT'), result
         client.must('NOOP')
     client.append('INBOX', tools.mail(1, 900_000))
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert direct.must('STATUS INBOX (MESSAGES)').status_items() == {'MESSAGES': 1}
 
 
@@ -136,8 +136,8 @@ def test_pipelining_beyond_the_limit_waits_and_loses_nothing(limited, user, conn
     assert [client.wait('p%d' % n).status for n in range(count)] == ['OK'] * count
 
 
-def test_t43_deep_nesting_and_long_sets_are_refused_not_followed(limited, user, connect, dovecot):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t43_deep_nesting_and_long_sets_are_refused_not_followed(limited, user, connect, server):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(limited.port, user)
     client.select()
     for command in ('SEARCH ' + '(' * 2_000 + 'ALL' + ')' * 2_000, 'SEARCH ' + 'NOT ' * 1_900 + 'ALL',

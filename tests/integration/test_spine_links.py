@@ -18,13 +18,13 @@ def fill_fake(fake, number=3, octets=0):
 
 # ---- a link that is behind the feed (design 5.8)
 
-def test_new_mail_on_a_bulk_link_that_has_not_heard_of_it(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_new_mail_on_a_bulk_link_that_has_not_heard_of_it(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     client.select()
     assert len(client.uid_fetch('1:3', 'BODY.PEEK[]')) == 3
     for number in range(4, 14):
-        dovecot.fill(user, 'INBOX', [tools.mail(number)])
+        server.fill(user, 'INBOX', [tools.mail(number)])
         client.idle()
         client.idle_wait(lambda got: any(r.name == 'EXISTS' and r.num == number for r in got))
         client.done()
@@ -122,17 +122,17 @@ def fakeserver_truth(fake):
     return client
 
 
-def expunge(dovecot, user, uid, mailbox='INBOX'):
-    with dovecot.client(user) as direct:
+def expunge(server, user, uid, mailbox='INBOX'):
+    with server.client(user) as direct:
         direct.select(mailbox)
         direct.must('UID STORE %d +FLAGS.SILENT (\\Deleted)' % uid)
         direct.must('EXPUNGE')
 
 
 @pytest.mark.parametrize('command', ['FETCH', 'UID FETCH'])
-def test_expunge_while_another_client_fetches(dovecot, user, link, make_proxy, connect, command):
+def test_expunge_while_another_client_fetches(server, user, link, make_proxy, connect, command):
     bodies = tools.mails(20, 20_000)
-    dovecot.fill(user, 'INBOX', bodies)
+    server.fill(user, 'INBOX', bodies)
     proxy = make_proxy(link.port)
     reader, watcher = connect(proxy.port, user, timeout=30), connect(proxy.port, user)
     for client in (reader, watcher):
@@ -142,7 +142,7 @@ def test_expunge_while_another_client_fetches(dovecot, user, link, make_proxy, c
     first = reader.read_response()
     assert first.data[0] == ('UID', 1)
     watcher.idle()
-    expunge(dovecot, user, 15)
+    expunge(server, user, 15)
     watcher.idle_wait(lambda got: any(r.name == 'EXPUNGE' and r.num == 15 for r in got))
     watcher.done()
     result = reader.wait(tag, 30)
@@ -161,16 +161,16 @@ def test_expunge_while_another_client_fetches(dovecot, user, link, make_proxy, c
     assert reader.fetch('15:19', 'UID') == {n: {'UID': n + 1} for n in range(15, 20)}
 
 
-def test_t20_message_gone_before_it_was_fetched_keeps_its_number(proxy, dovecot, user, tap, connect):
+def test_t20_message_gone_before_it_was_fetched_keeps_its_number(proxy, server, user, tap, connect):
     """T20: the view still shows it, the upstream has it no more, and nobody has read it."""
-    dovecot.fill(user, 'INBOX', tools.mails(5))
+    server.fill(user, 'INBOX', tools.mails(5))
     client, watcher = connect(proxy.port, user), connect(proxy.port, user)
     for each in (client, watcher):
         each.select()
     client.fetch('4', 'BODY.PEEK[]')
     watcher.idle()
-    expunge(dovecot, user, 2)
-    expunge(dovecot, user, 4)
+    expunge(server, user, 2)
+    expunge(server, user, 4)
     watcher.idle_wait(lambda got: sum(r.name == 'EXPUNGE' for r in got) == 2)
     result = client.cmd('FETCH 1:5 (UID BODY.PEEK[])')
     assert not result.named('EXPUNGE')
@@ -185,7 +185,7 @@ def test_t20_message_gone_before_it_was_fetched_keeps_its_number(proxy, dovecot,
     told = client.must('NOOP')
     assert sorted(r.num for r in told.named('EXPUNGE')) in ([2, 3], [2, 4])
     assert client.must('UID SEARCH ALL').search() == [1, 3, 5]
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH FLAGGED').search() == []
 
@@ -215,9 +215,9 @@ def read_cut(client, body, timeout=20):
 
 
 @pytest.mark.parametrize('after', [1, 70_000, 999_000])
-def test_link_dies_in_the_middle_of_a_literal(proxy, dovecot, user, tap, connect, after):
+def test_link_dies_in_the_middle_of_a_literal(proxy, server, user, tap, connect, after):
     body = tools.mail(1, 1_000_000)
-    dovecot.fill(user, 'INBOX', [body])
+    server.fill(user, 'INBOX', [body])
     client = connect(proxy.port, user)
     client.select()
     tap.cut_in_literal(after, least=500_000)
@@ -236,9 +236,9 @@ def test_link_dies_in_the_middle_of_a_literal(proxy, dovecot, user, tap, connect
         assert each.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == body
 
 
-def test_link_dies_twice_in_one_literal(proxy, dovecot, user, tap, connect):
+def test_link_dies_twice_in_one_literal(proxy, server, user, tap, connect):
     body = tools.mail(1, 1_000_000)
-    dovecot.fill(user, 'INBOX', [body])
+    server.fill(user, 'INBOX', [body])
     client = connect(proxy.port, user)
     client.select()
     tap.cut_in_literal(100_000, least=200_000, times=2)
@@ -249,9 +249,9 @@ def test_link_dies_twice_in_one_literal(proxy, dovecot, user, tap, connect):
     assert other.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == body
 
 
-def test_link_dies_for_good_in_a_literal_and_nothing_is_padded(dovecot, user, tap, make_proxy, connect):
+def test_link_dies_for_good_in_a_literal_and_nothing_is_padded(server, user, tap, make_proxy, connect):
     body = tools.mail(1, 1_000_000)
-    dovecot.fill(user, 'INBOX', [body, tools.mail(2)])
+    server.fill(user, 'INBOX', [body, tools.mail(2)])
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='command_timeout = 3s connect_timeout = 2s')
     client = connect(proxy.port, user)
     client.select()
@@ -271,9 +271,9 @@ def test_link_dies_for_good_in_a_literal_and_nothing_is_padded(dovecot, user, ta
     assert other.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == body
 
 
-def test_link_dies_between_literal_and_tagged_ok(proxy, dovecot, user, tap, connect):
+def test_link_dies_between_literal_and_tagged_ok(proxy, server, user, tap, connect):
     bodies = tools.mails(5, 5_000)
-    dovecot.fill(user, 'INBOX', bodies)
+    server.fill(user, 'INBOX', bodies)
     client = connect(proxy.port, user)
     client.select()
     tap.cut_before_tagged('FETCH', after_literal=True)
@@ -356,10 +356,10 @@ def test_garbage_from_the_upstream_hurts_nobody(fake, make_proxy, connect):
 
 # ---- a client that stops reading
 
-def test_client_that_stops_reading_holds_up_nobody(dovecot, user, tap, make_proxy, connect):
+def test_client_that_stops_reading_holds_up_nobody(server, user, tap, make_proxy, connect):
     """In the middle of 50 MB; others read other mail, the same mail, and new mail meanwhile."""
     big = tools.mail(1, 50_000_000)
-    dovecot.fill(user, 'INBOX', [big, tools.mail(2), tools.mail(3, 2_000_000)])
+    server.fill(user, 'INBOX', [big, tools.mail(2), tools.mail(3, 2_000_000)])
     proxy = make_proxy(tap.port, log_level='info')
     lazy = tools.Raw(proxy.port, receive_buffer=8192)
     lazy.line()
@@ -377,7 +377,7 @@ def test_client_that_stops_reading_holds_up_nobody(dovecot, user, tap, make_prox
     for thread in threads:
         thread.start()
     assert others[2].fetch('3', 'BODY.PEEK[]')[3]['BODY[]'] == tools.mail(3, 2_000_000)
-    dovecot.fill(user, 'INBOX', [tools.mail(4)])
+    server.fill(user, 'INBOX', [tools.mail(4)])
     others[2].idle()
     others[2].idle_wait(lambda got: any(r.name == 'EXISTS' and r.num == 4 for r in got))
     others[2].done()

@@ -29,8 +29,8 @@ def refused(client, user, password):
 
 # ---- proofs
 
-def test_wrong_password_is_refused_in_the_upstreams_words(proxy, dovecot, user, connect):
-    with dovecot.client() as direct:
+def test_wrong_password_is_refused_in_the_upstreams_words(proxy, server, user, connect):
+    with server.client() as direct:
         truth = refused(direct, user, 'wrong')
     said = refused(connect(proxy.port), user, 'wrong')
     assert (said.code, said.text) == (truth.code, truth.text)
@@ -70,9 +70,9 @@ def test_many_logins_at_once_are_one_verification(proxy, user, tap, connect):
     assert tap.total == 1
 
 
-def test_wrong_password_never_sees_what_is_cached(make_proxy, dovecot, user, tap, connect):
+def test_wrong_password_never_sees_what_is_cached(make_proxy, server, user, tap, connect):
     proxy = make_proxy(tap.port, kind=tools.Configured, sections='auth { failures_per_login = 0 }')
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+    server.fill(user, 'INBOX', tools.mails(3))
     owner = connect(proxy.port, user)
     owner.select()
     owner.fetch('1:*', 'BODY.PEEK[]')
@@ -93,10 +93,10 @@ def test_wrong_password_never_sees_what_is_cached(make_proxy, dovecot, user, tap
     assert stranger.cmd('SELECT INBOX').status == 'BAD'
 
 
-def test_t8_t44_another_login_sees_nothing_of_the_first(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
-    other = dovecot.new_user()
-    dovecot.fill(other, 'INBOX', [tools.mail(7)])
+def test_t8_t44_another_login_sees_nothing_of_the_first(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
+    other = server.new_user()
+    server.fill(other, 'INBOX', [tools.mail(7)])
     first = connect(proxy.port, user)
     first.select()
     first.fetch('1:*', 'BODY.PEEK[]')
@@ -106,21 +106,21 @@ def test_t8_t44_another_login_sees_nothing_of_the_first(proxy, dovecot, user, ta
     assert first.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == tools.mail(1)
 
 
-def test_secret_is_proven_again_after_its_time_and_a_changed_one_is_refused(dovecot, tap, make_proxy, connect):
-    name = dovecot.add_user('changing', 'old')
+def test_secret_is_proven_again_after_its_time_and_a_changed_one_is_refused(server, tap, make_proxy, connect):
+    name = server.add_user('changing', 'old')
     proxy = make_proxy(tap.port, kind=tools.Configured, sections='auth { ttl = 1s }',
                        upstream='account_linger = 5m')
     connect(proxy.port, name, 'old').select()
-    dovecot.add_user(name, 'new')       # takes longer than a second
+    server.add_user(name, 'new')       # takes longer than a second
     mark = tap.mark()
     refused(connect(proxy.port), name, 'old')
     assert tap.since(mark).connections == 1
     connect(proxy.port, name, 'new').select()
 
 
-def test_secrets_are_neither_in_the_log_nor_in_the_cache(dovecot, tap, make_proxy, connect):
+def test_secrets_are_neither_in_the_log_nor_in_the_cache(server, tap, make_proxy, connect):
     secret = 'Tr0ub4dor-and-3'
-    name = dovecot.add_user('careful', secret)
+    name = server.add_user('careful', secret)
     proxy = make_proxy(tap.port, kind=tools.Configured, cache='size = 16M')
     client = connect(proxy.port, name, secret)
     client.select()
@@ -136,7 +136,7 @@ def test_secrets_are_neither_in_the_log_nor_in_the_cache(dovecot, tap, make_prox
 
 
 @pytest.mark.parametrize('name, password', [('with"quote', 'p"w\\'), ('any-sp ace', 'pw'), ('any-d{3}', 'pw')])
-def test_t40_odd_names_and_passwords(dovecot, fake, make_proxy, connect, name, password):
+def test_t40_odd_names_and_passwords(server, fake, make_proxy, connect, name, password):
     fake.users = {name: password}
     client = connect(make_proxy(fake.port).port)
     quoted = tuple(v.replace('\\', '\\\\').replace('"', '\\"') for v in (name, password))
@@ -191,7 +191,7 @@ def listener(tls, kind, more=''):
     return 'tls = %s cert = "%s/server.pem" key = "%s/server.key" %s' % (kind, tls, tls, more)
 
 
-def test_cleartext_login_is_refused_where_it_is_not_allowed(dovecot, user, tap, make_proxy, connect, tls):
+def test_cleartext_login_is_refused_where_it_is_not_allowed(server, user, tap, make_proxy, connect, tls):
     proxy = make_proxy(tap.port, kind=tools.Configured, listener=listener(tls, 'starttls', 'allow_cleartext = no'))
     client = connect(proxy.port)
     assert b'LOGINDISABLED' in client.greeting.raw and b'AUTH=PLAIN' not in client.greeting.raw
@@ -208,8 +208,8 @@ def test_cleartext_login_is_refused_where_it_is_not_allowed(dovecot, user, tap, 
     assert client.cmd('STARTTLS').status == 'BAD'
 
 
-def test_implicit_tls(dovecot, user, tap, make_proxy, connect, tls):
-    dovecot.fill(user, 'INBOX', [tools.mail(1, 300_000)])
+def test_implicit_tls(server, user, tap, make_proxy, connect, tls):
+    server.fill(user, 'INBOX', [tools.mail(1, 300_000)])
     proxy = make_proxy(tap.port, kind=tools.Configured, listener=listener(tls, 'implicit'))
     client = connect(proxy.port, user, tls=tls / 'ca.pem', timeout=30)
     assert client.sock.version() in ('TLSv1.2', 'TLSv1.3')
@@ -218,7 +218,7 @@ def test_implicit_tls(dovecot, user, tap, make_proxy, connect, tls):
     client.append('INBOX', tools.mail(2, 300_000))
     assert client.fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2, 300_000)
     client.idle()
-    dovecot.fill(user, 'INBOX', [tools.mail(3)])
+    server.fill(user, 'INBOX', [tools.mail(3)])
     client.idle_wait(lambda got: any(r.name == 'EXISTS' and r.num == 3 for r in got))
     client.done()
     client.logout()
@@ -244,7 +244,7 @@ def test_old_tls_is_refused(tap, make_proxy, tls, version):
 
 
 @pytest.mark.parametrize('split', [False, True], ids=['together', 'apart'])
-def test_t41_plaintext_behind_starttls_does_nothing(dovecot, user, tap, make_proxy, tls, split):
+def test_t41_plaintext_behind_starttls_does_nothing(server, user, tap, make_proxy, tls, split):
     """T41: what came in clear behind STARTTLS is not carried out after the handshake, nor before."""
     proxy = make_proxy(tap.port, kind=tools.Configured, listener=listener(tls, 'starttls', 'allow_cleartext = yes'))
     raw = tools.Raw(proxy.port)
@@ -269,7 +269,7 @@ def test_t41_plaintext_behind_starttls_does_nothing(dovecot, user, tap, make_pro
     except (OSError, imapclient.IMAPClosed):
         pass        # ending the connection is as good
     assert not [c for c in tap.since().commands], tap.since().commands
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert len(direct.must('LIST "" *').named('LIST')) == 1
 
 
@@ -286,19 +286,19 @@ def test_certificate_of_another_ca_is_refused_by_the_client_alone(tap, make_prox
 
 # ---- the upstream's side
 
-def test_imaps_upstream_with_its_ca(dovecot, user, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', [tools.mail(1, 200_000)])
+def test_imaps_upstream_with_its_ca(server, user, make_proxy, connect):
+    server.fill(user, 'INBOX', [tools.mail(1, 200_000)])
     for host in ('127.0.0.1', 'localhost'):
-        proxy = make_proxy(dovecot.tls_port, kind=tools.Configured, scheme='imaps', host=host,
-                           upstream='ca_file = "%s"' % dovecot.ca_file)
+        proxy = make_proxy(server.tls_port, kind=tools.Configured, scheme='imaps', host=host,
+                           upstream='ca_file = "%s"' % server.ca_file)
         client = connect(proxy.port, user)
         client.select()
         assert client.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == tools.mail(1, 200_000)
 
 
-def test_starttls_upstream_with_its_ca(dovecot, user, make_proxy, connect, tap):
+def test_starttls_upstream_with_its_ca(server, user, make_proxy, connect, tap):
     """Nothing but STARTTLS and what it needs is seen in clear."""
-    proxy = make_proxy(tap.port, kind=tools.Configured, upstream='ca_file = "%s"' % dovecot.ca_file)
+    proxy = make_proxy(tap.port, kind=tools.Configured, upstream='ca_file = "%s"' % server.ca_file)
     connect(proxy.port, user).select()
     assert {'STARTTLS'} <= {c.verb for c in tap.commands if c.verb.isalpha()}
     assert not {'LOGIN', 'AUTHENTICATE'} & {c.verb for c in tap.commands}

@@ -14,10 +14,10 @@ def read_all(port, user, connect, count):
                                                               timeout=60).fetch_by_uid().items()}
 
 
-def test_more_mail_than_the_cache_may_hold(dovecot, user, tap, make_proxy, connect):
+def test_more_mail_than_the_cache_may_hold(server, user, tap, make_proxy, connect):
     """45 MB of mail and a cache of 16 MB: everything is right, some of it kept, the files bounded."""
     bodies = {n: tools.mail(n, 300_000 if n % 3 else 1_500_000) for n in range(1, 66)}
-    dovecot.fill(user, 'INBOX', list(bodies.values()))
+    server.fill(user, 'INBOX', list(bodies.values()))
     proxy = make_proxy(tap.port, kind=tools.Configured, cache='size = 16M')
     for _ in range(2):
         client = connect(proxy.port, user, timeout=60)
@@ -39,9 +39,9 @@ def test_more_mail_than_the_cache_may_hold(dovecot, user, tap, make_proxy, conne
 
 @pytest.mark.parametrize('what', ['content', 'index', 'both'])
 @pytest.mark.parametrize('how', ['noise', 'zeros', 'cut', 'gone'])
-def test_damaged_cache_is_never_believed(proxy, dovecot, user, connect, what, how):
+def test_damaged_cache_is_never_believed(proxy, server, user, connect, what, how):
     bodies = {n: tools.mail(n, n * 3_000) for n in range(1, 31)}
-    dovecot.fill(user, 'INBOX', list(bodies.values()))
+    server.fill(user, 'INBOX', list(bodies.values()))
     assert read_all(proxy.port, user, connect, 30) == bodies
     assert proxy.stop() == 0
     choose = random.Random(what + how)
@@ -63,7 +63,7 @@ def test_damaged_cache_is_never_believed(proxy, dovecot, user, connect, what, ho
         proxy.start()
         try:
             assert read_all(proxy.port, user, connect, 30) == bodies
-            with dovecot.client(user) as direct:
+            with server.client(user) as direct:
                 tools.same_mailbox(direct, connect(proxy.port, user, timeout=60))
             break
         except (OSError, tools.imapclient.IMAPClosed, AssertionError):
@@ -74,10 +74,10 @@ def test_damaged_cache_is_never_believed(proxy, dovecot, user, connect, what, ho
         raise AssertionError('it does not come to rest')
 
 
-def test_two_logins_of_one_name_share_and_two_names_do_not(proxy, dovecot, user, tap, connect):
-    other = dovecot.new_user()
+def test_two_logins_of_one_name_share_and_two_names_do_not(proxy, server, user, tap, connect):
+    other = server.new_user()
     for name in (user, other):
-        dovecot.fill(name, 'INBOX', [tools.mail(1)])
+        server.fill(name, 'INBOX', [tools.mail(1)])
     for name in (user, other):
         mark = tap.mark()
         assert read_all(proxy.port, name, connect, 1) == {1: tools.mail(1)}
@@ -87,11 +87,11 @@ def test_two_logins_of_one_name_share_and_two_names_do_not(proxy, dovecot, user,
         assert tap.since(mark).content_fetches == []
 
 
-def test_headers_and_parts_are_cut_from_what_is_cached(proxy, dovecot, user, tap, connect):
+def test_headers_and_parts_are_cut_from_what_is_cached(proxy, server, user, tap, connect):
     """And are octet for octet what the upstream would have said."""
     from imapjudge import mailgen
-    dovecot.fill(user, 'INBOX', mailgen.Generator(21, big=40_000).mails(60))
-    client, direct = connect(proxy.port, user, timeout=60), connect(dovecot.port, user, timeout=60)
+    server.fill(user, 'INBOX', mailgen.Generator(21, big=40_000).mails(60))
+    client, direct = connect(proxy.port, user, timeout=60), connect(server.port, user, timeout=60)
     for each in (client, direct):
         each.select(examine=True)
     client.must('FETCH 1:* BODY.PEEK[]', timeout=60)
@@ -108,10 +108,10 @@ def test_headers_and_parts_are_cut_from_what_is_cached(proxy, dovecot, user, tap
 
 # ---- links
 
-def test_t28_one_connection_for_each_mailbox_in_use(dovecot, user, tap, make_proxy, connect):
+def test_t28_one_connection_for_each_mailbox_in_use(server, user, tap, make_proxy, connect):
     names = ['INBOX', 'Work', 'Play']
     for name in names:
-        dovecot.fill(user, name, tools.mails(2))
+        server.fill(user, name, tools.mails(2))
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='bulk_linger = 300ms')
     clients = [connect(proxy.port, user) for _ in range(12)]
     for number, client in enumerate(clients):
@@ -120,15 +120,15 @@ def test_t28_one_connection_for_each_mailbox_in_use(dovecot, user, tap, make_pro
         client.idle()
     tools.wait_until(lambda: tap.current == 3, 10, 'three connections')
     for name in names:
-        dovecot.fill(user, name, [tools.mail(3)])
+        server.fill(user, name, [tools.mail(3)])
     for client in clients:
         client.idle_wait(lambda got: any(r.name == 'EXISTS' and r.num == 3 for r in got))
         client.done()
     assert tap.peak <= 5
 
 
-def test_upstream_that_falls_silent_holds_up_only_what_needs_it(dovecot, user, tap, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(4))
+def test_upstream_that_falls_silent_holds_up_only_what_needs_it(server, user, tap, make_proxy, connect):
+    server.fill(user, 'INBOX', tools.mails(4))
     proxy = make_proxy(tap.port, kind=tools.Configured, upstream='command_timeout = 2s connect_timeout = 2s')
     waiting, reading = connect(proxy.port, user, timeout=30), connect(proxy.port, user)
     for client in (waiting, reading):
@@ -145,8 +145,8 @@ def test_upstream_that_falls_silent_holds_up_only_what_needs_it(dovecot, user, t
     assert waiting.fetch('4', 'BODY.PEEK[]')[4]['BODY[]'] == tools.mail(4)
 
 
-def test_client_that_goes_away_in_the_middle_of_anything_leaves_nothing_behind(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', [tools.mail(1), tools.mail(2, 3_000_000)])
+def test_client_that_goes_away_in_the_middle_of_anything_leaves_nothing_behind(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', [tools.mail(1), tools.mail(2, 3_000_000)])
     for octets in (b'd APPEND INBOX {5000}\r\nSubject: half', b'd APPEND INBOX {5000+}\r\nSubject: half\r\n',
                    b'd APPEND INBOX {900000+}\r\n' + tools.mail(9, 800_000)[:800_000], b'd FETCH 2 BODY.PEEK[]\r\n',
                    b'd UID STORE 1 +FLAGS (\\Fl', b'd IDLE\r\n', b'd SEARCH SUBJECT {10}\r\n', b'd COPY 1 INBOX\r\n' * 0):
@@ -160,7 +160,7 @@ def test_client_that_goes_away_in_the_middle_of_anything_leaves_nothing_behind(p
     client.select()
     assert client.fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2, 3_000_000)
     client.must('NOOP')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         tools.same_mailbox(direct, client)
         direct.select(examine=True)
         assert direct.must('UID SEARCH ALL').search() == [1, 2]

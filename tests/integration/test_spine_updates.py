@@ -10,10 +10,10 @@ from imapjudge import imapclient, wire
 
 
 @pytest.fixture
-def pair(proxy, dovecot, user, connect):
+def pair(proxy, server, user, connect):
     """(direct client, first and second client behind the proxy), INBOX with five mails selected by all."""
-    dovecot.fill(user, 'INBOX', tools.mails(5))
-    clients = [connect(dovecot.port, user), connect(proxy.port, user), connect(proxy.port, user)]
+    server.fill(user, 'INBOX', tools.mails(5))
+    clients = [connect(server.port, user), connect(proxy.port, user), connect(proxy.port, user)]
     for client in clients:
         client.select()
     return clients
@@ -128,8 +128,8 @@ def test_status_and_search_see_what_was_just_written(pair):
     assert second.must('SEARCH ALL').search() in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6])
 
 
-def test_many_sessions_writing_at_once_end_up_with_one_truth(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(40))
+def test_many_sessions_writing_at_once_end_up_with_one_truth(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(40))
     clients = [connect(proxy.port, user, timeout=30) for _ in range(6)]
     for client in clients:
         client.select()
@@ -153,7 +153,7 @@ def test_many_sessions_writing_at_once_end_up_with_one_truth(proxy, dovecot, use
     for thread in threads:
         thread.join(60)
     assert not failures, failures
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         truth = tools.same_mailbox(direct, connect(proxy.port, user))
     for client in clients:
         client.must('NOOP')
@@ -162,8 +162,8 @@ def test_many_sessions_writing_at_once_end_up_with_one_truth(proxy, dovecot, use
         assert seen == {uid: items['FLAGS'] for uid, items in truth.items()}
 
 
-def test_t13_recent_goes_to_one_session(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t13_recent_goes_to_one_session(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     clients = [connect(proxy.port, user) for _ in range(4)]
     examined = clients[3].must('EXAMINE INBOX').named('RECENT')[-1].num
     counts = [client.select().named('RECENT')[-1].num for client in clients[:3]]
@@ -174,8 +174,8 @@ def test_t13_recent_goes_to_one_session(proxy, dovecot, user, connect):
 
 # ---- the mailbox itself changes
 
-def test_t5_uidvalidity_that_changes_ends_the_sessions(dovecot, user, tap, make_proxy, connect):
-    with dovecot.client(user) as direct:
+def test_t5_uidvalidity_that_changes_ends_the_sessions(server, user, tap, make_proxy, connect):
+    with server.client(user) as direct:
         direct.must('CREATE Box')
         for n in (1, 2):
             direct.append('Box', tools.mail(n))
@@ -188,7 +188,7 @@ def test_t5_uidvalidity_that_changes_ends_the_sessions(dovecot, user, tap, make_
     outside.select()
     tap.refuse(True)
     tap.kill_all()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         time.sleep(1.1)     # Dovecot's UIDVALIDITY is a time
         direct.must('DELETE Box')
         direct.must('CREATE Box')
@@ -205,13 +205,13 @@ def test_t5_uidvalidity_that_changes_ends_the_sessions(dovecot, user, tap, make_
 
 @pytest.mark.parametrize('command', ['DELETE Box', 'RENAME Box Other'])
 @pytest.mark.parametrize('by', ['neighbour', 'upstream'])
-def test_mailbox_that_goes_ends_the_sessions_in_it(proxy, dovecot, user, connect, command, by):
-    dovecot.fill(user, 'Box', tools.mails(2))
+def test_mailbox_that_goes_ends_the_sessions_in_it(proxy, server, user, connect, command, by):
+    server.fill(user, 'Box', tools.mails(2))
     inside, outside = connect(proxy.port, user), connect(proxy.port, user)
     inside.select('Box')
     inside.fetch('1:2', 'BODY.PEEK[]')
     outside.select()
-    (outside if by == 'neighbour' else connect(dovecot.port, user)).must(command)
+    (outside if by == 'neighbour' else connect(server.port, user)).must(command)
     if by == 'upstream':        # it has to notice
         inside.send_raw('n NOOP\r\n')
         outside.cmd('STATUS Box (MESSAGES)')
@@ -223,8 +223,8 @@ def test_mailbox_that_goes_ends_the_sessions_in_it(proxy, dovecot, user, connect
         assert outside.fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2)
 
 
-def test_t6_deleted_and_made_anew_shows_nothing_old(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'Box', tools.mails(3))
+def test_t6_deleted_and_made_anew_shows_nothing_old(proxy, server, user, connect):
+    server.fill(user, 'Box', tools.mails(3))
     client = connect(proxy.port, user)
     client.select('Box')
     client.fetch('1:3', '(ENVELOPE BODY.PEEK[])')
@@ -233,7 +233,7 @@ def test_t6_deleted_and_made_anew_shows_nothing_old(proxy, dovecot, user, connec
     client.must('CREATE Box')
     client.append('Box', tools.mail(9))
     client.select('Box')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         tools.same_mailbox(direct, connect(proxy.port, user), 'Box')
 
 
@@ -268,15 +268,15 @@ def test_t24_condstore_answers(pair):
     assert all('MODSEQ' not in dict(r.data) for r in got if r.name == 'FETCH')
 
 
-def test_qresync_gives_a_returning_client_what_it_missed(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(10))
+def test_qresync_gives_a_returning_client_what_it_missed(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(10))
     client = connect(proxy.port, user)
     assert client.cmd('SELECT INBOX (QRESYNC (1 1))').status == 'BAD'
     client.must('ENABLE QRESYNC')
     codes = client.select().codes()
     validity, modseq = int(codes['UIDVALIDITY']), int(codes['HIGHESTMODSEQ'])
     client.logout()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select()
         direct.must('STORE 2 +FLAGS (\\Flagged)')
         direct.must('STORE 4:5 +FLAGS.SILENT (\\Deleted)')
@@ -285,7 +285,7 @@ def test_qresync_gives_a_returning_client_what_it_missed(proxy, dovecot, user, c
     waiting = connect(proxy.port, user)     # IDLE tells the proxy a moment later
     tools.wait_until(lambda: waiting.must('STATUS INBOX (MESSAGES)').status_items() == {'MESSAGES': 9})
     for at in ('proxied', 'direct'):
-        back = connect(proxy.port if at == 'proxied' else dovecot.port, user)
+        back = connect(proxy.port if at == 'proxied' else server.port, user)
         back.must('ENABLE QRESYNC')
         answer = back.must('SELECT INBOX (QRESYNC (%d %d 1:10))' % (validity, modseq))
         vanished = [r for r in answer.named('VANISHED') if b'EARLIER' in r.raw.upper()]
@@ -326,8 +326,8 @@ def test_qresync_session_is_told_vanished(pair):
 # ---- after the link was lost
 
 @pytest.mark.parametrize('state', ['idling', 'noop', 'restart of the server'])
-def test_what_changed_while_the_link_was_down_is_told_as_ordinary_updates(dovecot, user, tap, make_proxy, connect, state):
-    dovecot.fill(user, 'INBOX', tools.mails(10))
+def test_what_changed_while_the_link_was_down_is_told_as_ordinary_updates(server, user, tap, make_proxy, connect, state):
+    server.fill(user, 'INBOX', tools.mails(10))
     proxy = make_proxy(tap.port)
     client = connect(proxy.port, user, timeout=30)
     client.select()
@@ -336,7 +336,7 @@ def test_what_changed_while_the_link_was_down_is_told_as_ordinary_updates(doveco
         client.idle()
     tap.refuse(True)
     tap.kill_all()
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select()
         direct.must('STORE 3 +FLAGS (\\Flagged)')
         direct.must('STORE 5,7 +FLAGS.SILENT (\\Deleted)')
@@ -344,7 +344,7 @@ def test_what_changed_while_the_link_was_down_is_told_as_ordinary_updates(doveco
         direct.append('INBOX', tools.mail(11))
         direct.append('INBOX', tools.mail(12))
     if state == 'restart of the server':
-        dovecot.restart()
+        server.restart()
     tap.refuse(False)
 
     def enough(got):
@@ -367,7 +367,7 @@ def test_what_changed_while_the_link_was_down_is_told_as_ordinary_updates(doveco
         {n: tools.mail(n) for n in live + [11, 12]}
     for fetch in tap.since(mark).content_fetches:
         assert re.search(rb' (11:12|11|12|11,12) ', fetch.line), 'kept mail downloaded again: %r' % fetch
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         tools.same_mailbox(direct, connect(proxy.port, user))
 
 
@@ -394,8 +394,8 @@ def test_without_qresync_the_resync_finds_what_vanished(fake, make_proxy, connec
 
 @pytest.mark.parametrize('command', ['SEARCH SUBJECT "number 2"', 'UID SORT (SUBJECT) UTF-8 ALL', 'FETCH 2 ENVELOPE',
                                      'UID THREAD REFERENCES UTF-8 ALL'])
-def test_read_whose_ok_was_lost_is_asked_again(proxy, dovecot, user, tap, connect, command):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_read_whose_ok_was_lost_is_asked_again(proxy, server, user, tap, connect, command):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user, timeout=20)
     client.select()
     right = client.must(command).untagged if 'FETCH' not in command else None
@@ -444,8 +444,8 @@ def test_ok_is_not_told_for_a_store_the_upstream_refused(fake, make_proxy, conne
         assert b'\\Seen' not in each.fetch('2', 'FLAGS')[2]['FLAGS']
 
 
-def test_client_that_never_reads_updates_is_not_waited_for(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_client_that_never_reads_updates_is_not_waited_for(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     sleepy = tools.Raw(proxy.port, receive_buffer=4096)
     sleepy.line()
     sleepy.send(b'a LOGIN %s pw\r\nb SELECT INBOX\r\nc IDLE\r\n' % user.encode())

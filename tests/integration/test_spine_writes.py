@@ -25,10 +25,10 @@ SAID_GOODBYE = {
 
 
 @pytest.mark.parametrize('command', SAID_GOODBYE)
-def test_link_dies_before_the_ok_and_the_session_ends_with_bye(proxy, dovecot, user, tap, connect, command):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
-    dovecot.fill(user, 'Box', [])
-    dovecot.fill(user, 'Empty', [])
+def test_link_dies_before_the_ok_and_the_session_ends_with_bye(proxy, server, user, tap, connect, command):
+    server.fill(user, 'INBOX', tools.mails(3))
+    server.fill(user, 'Box', [])
+    server.fill(user, 'Empty', [])
     client, bystander = connect(proxy.port, user), connect(proxy.port, user)
     for each in (client, bystander):
         each.select()
@@ -39,7 +39,7 @@ def test_link_dies_before_the_ok_and_the_session_ends_with_bye(proxy, dovecot, u
     assert not [r for r in said if r.tag == tag], 'answered %r' % said
     assert said[-1].name == 'BYE'
     # done once, not twice
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         names = {bytes(r.data[-1]) for r in direct.must('LIST "" *').named('LIST')}
         assert (b'Fresh' in names) == (command == 'CREATE')
         assert (b'Empty' in names) == (command not in ('DELETE', 'RENAME'))
@@ -57,22 +57,22 @@ def test_link_dies_before_the_ok_and_the_session_ends_with_bye(proxy, dovecot, u
 
 @pytest.mark.parametrize('command', ['STORE 2 +FLAGS (\\Flagged)', 'UID STORE 2 FLAGS (\\Flagged)',
                                      'UID STORE 2 +FLAGS.SILENT (\\Flagged $Later)'])
-def test_store_whose_ok_was_lost_is_repeated(proxy, dovecot, user, tap, connect, command):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_store_whose_ok_was_lost_is_repeated(proxy, server, user, tap, connect, command):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     client.select()
     tap.cut_before_tagged('STORE')
     result = client.cmd(command, timeout=20)
     assert tap.cuts == 1 and result.ok
     assert len(tap.since().of('UID STORE', 'STORE')) == 2
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH FLAGGED').search() == [2]
     assert b'\\Flagged' in client.fetch('2', 'FLAGS')[2]['FLAGS']
 
 
-def test_conditional_store_whose_ok_was_lost_is_not_repeated(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_conditional_store_whose_ok_was_lost_is_not_repeated(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     modseq = int(client.select(extra='(CONDSTORE)').codes()['HIGHESTMODSEQ'])
     tap.cut_before_tagged('STORE')
@@ -84,8 +84,8 @@ def test_conditional_store_whose_ok_was_lost_is_not_repeated(proxy, dovecot, use
 
 
 @pytest.mark.parametrize('command', ['EXPUNGE', 'UID EXPUNGE 2'])
-def test_expunge_whose_ok_was_lost_is_repeated(proxy, dovecot, user, tap, connect, command):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_expunge_whose_ok_was_lost_is_repeated(proxy, server, user, tap, connect, command):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     client.select()
     client.must('STORE 2 +FLAGS.SILENT (\\Deleted)')
@@ -93,14 +93,14 @@ def test_expunge_whose_ok_was_lost_is_repeated(proxy, dovecot, user, tap, connec
     result = client.cmd(command, timeout=20)
     assert tap.cuts == 1 and result.ok
     assert [r.num for r in result.named('EXPUNGE') + client.must('NOOP').named('EXPUNGE')] == [2]
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert messages(direct, 'INBOX') == [1, 3]
 
 
 # ---- not sent whole, or not at all
 
-def test_link_dies_in_the_middle_of_an_upload(dovecot, user, link, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_link_dies_in_the_middle_of_an_upload(server, user, link, make_proxy, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     big = tools.mail(3, 3_000_000)
     client = connect(make_proxy(link.port).port, user, timeout=30)
     client.select()
@@ -118,15 +118,15 @@ def test_link_dies_in_the_middle_of_an_upload(dovecot, user, link, make_proxy, c
     # the stream is not out of step, and nothing was stored
     client.must('NOOP')
     tools.wait_until(lambda: client.cmd('CHECK').ok)
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert messages(direct, 'INBOX') == [1, 2]
     assert client.append('INBOX', tools.mail(3)).code == 'APPENDUID'
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert messages(direct, 'INBOX') == [1, 2, 3]
 
 
-def test_t27_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t27_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user, timeout=30)
     client.select()
     client.fetch('1:2', 'BODY.PEEK[]')
@@ -147,7 +147,7 @@ def test_t27_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, dovec
     tap.refuse(False)
     tools.wait_until(lambda: client.cmd('CREATE Box').ok, 20, 'the upstream is back')
     assert client.fetch('3', 'BODY.PEEK[]')[3]['BODY[]'] == tools.mail(3)
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('UID SEARCH OR SEEN FLAGGED').search() == []
         assert messages(direct, 'INBOX') == [1, 2, 3]
@@ -155,7 +155,7 @@ def test_t27_upstream_away_refuses_writes_and_serves_what_is_cached(proxy, dovec
 
 # ---- answers of the upstream
 
-def test_append_refused_before_the_literal_is_refused_to_the_client(proxy, dovecot, user, connect):
+def test_append_refused_before_the_literal_is_refused_to_the_client(proxy, server, user, connect):
     client = connect(proxy.port, user)
     result = client.cmd('APPEND Nowhere ', imapclient.Lit(tools.mail(1)))
     assert result.status == 'NO' and result.code == 'TRYCREATE'
@@ -175,7 +175,7 @@ def test_t33_early_no_to_an_append_reaches_the_client(fake, make_proxy, connect)
     client.must('NOOP')
 
 
-def test_t4_t17_appended_mail_is_known_at_its_ok(proxy, dovecot, user, connect):
+def test_t4_t17_appended_mail_is_known_at_its_ok(proxy, server, user, connect):
     """T17: and its octets are the upstream's, not those that were sent (T4)."""
     writer, other = connect(proxy.port, user), connect(proxy.port, user)
     for each in (writer, other):
@@ -189,13 +189,13 @@ def test_t4_t17_appended_mail_is_known_at_its_ok(proxy, dovecot, user, connect):
         assert {b'\\Flagged', b'$Work'} <= {bytes(f) for f in items['FLAGS']}
         assert items['INTERNALDATE'] in (b'07-Sep-2020 10:00:00 +0200', b'07-Sep-2020 08:00:00 +0000')
     assert other.must('NOOP').exists == 3
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         tools.same_mailbox(direct, connect(proxy.port, user))
 
 
-def test_t16_copies_and_moves_are_the_upstreams(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(6))
-    dovecot.fill(user, 'Box', [tools.mail(100)])
+def test_t16_copies_and_moves_are_the_upstreams(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(6))
+    server.fill(user, 'Box', [tools.mail(100)])
     client, watcher = connect(proxy.port, user), connect(proxy.port, user)
     client.select()
     watcher.select('Box')
@@ -210,35 +210,35 @@ def test_t16_copies_and_moves_are_the_upstreams(proxy, dovecot, user, tap, conne
     assert watcher.must('NOOP').exists == 4
     got = watcher.uid_fetch('1:*', '(BODY.PEEK[])')
     assert [got[uid]['BODY[]'] for uid in (1, 2, 3, 4)] == [tools.mail(n) for n in (100, 2, 3, 5)]
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         for mailbox in ('INBOX', 'Box'):
             tools.same_mailbox(direct, connect(proxy.port, user), mailbox)
 
 
-def test_t15_expunge_and_close_spare_what_the_client_has_not_seen(dovecot, user, tap, make_proxy, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t15_expunge_and_close_spare_what_the_client_has_not_seen(server, user, tap, make_proxy, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     client = connect(make_proxy(tap.port).port, user)
     client.select()
     client.must('STORE 1 +FLAGS.SILENT (\\Deleted)')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.append('INBOX', tools.mail(3), flags='\\Deleted')
     client.must('EXPUNGE')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         assert messages(direct, 'INBOX') == [2, 3]
     client.must('NOOP')
     client.must('STORE 1 +FLAGS.SILENT (\\Deleted)')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.append('INBOX', tools.mail(4), flags='\\Deleted')
     closed = client.must('CLOSE')
     assert not closed.named('EXPUNGE')
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         left = messages(direct, 'INBOX')
         assert 2 not in left and 4 in left
     assert not [c for c in tap.since().of('EXPUNGE', 'CLOSE')], 'the whole mailbox was expunged'
 
 
-def test_t12_examined_mailbox_takes_no_writes(proxy, dovecot, user, tap, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(2))
+def test_t12_examined_mailbox_takes_no_writes(proxy, server, user, tap, connect):
+    server.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     assert client.select(examine=True).code == 'READ-ONLY'
     for command in ('STORE 1 +FLAGS (\\Deleted)', 'MOVE 1 INBOX', 'EXPUNGE', 'UID EXPUNGE 1'):

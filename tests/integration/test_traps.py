@@ -7,9 +7,9 @@ BODY = 'BODY.PEEK[]'
 
 # ---- writes and updates
 
-def test_t14_store_echoes_every_message_and_silent_none(proxy, dovecot, user, connect):
+def test_t14_store_echoes_every_message_and_silent_none(proxy, server, user, connect):
     """Thunderbird looks for the flags it has set, also where nothing changed."""
-    dovecot.fill(user, 'INBOX', tools.mails(4))
+    server.fill(user, 'INBOX', tools.mails(4))
     client, other = connect(proxy.port, user), connect(proxy.port, user)
     for each in (client, other):
         each.select()
@@ -19,15 +19,15 @@ def test_t14_store_echoes_every_message_and_silent_none(proxy, dovecot, user, co
     assert client.must('STORE 1:4 +FLAGS.SILENT (\\Flagged)').named('FETCH') == []
     told = other.must('NOOP').fetch()
     assert sorted(told) == [1, 2, 3, 4] and b'\\Seen' not in told[4]['FLAGS']
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.select(examine=True)
         assert direct.must('SEARCH FLAGGED').search() == [1, 2, 3, 4]
         assert direct.must('SEARCH SEEN').search() == [1, 2, 3]
 
 
-def test_t19_updates_come_in_their_order(proxy, dovecot, user, connect):
+def test_t19_updates_come_in_their_order(proxy, server, user, connect):
     """Expunges, then EXISTS, RECENT, FLAGS, PERMANENTFLAGS, then flags of messages, numbered as they stand then."""
-    dovecot.fill(user, 'INBOX', tools.mails(6))
+    server.fill(user, 'INBOX', tools.mails(6))
     client, other = connect(proxy.port, user), connect(proxy.port, user)
     for each in (client, other):
         each.select()
@@ -50,9 +50,9 @@ def test_t19_updates_come_in_their_order(proxy, dovecot, user, connect):
     assert [bytes(f) for f in told[3] if bytes(f) != b'\\Recent'] == [b'Newword'], told
 
 
-def test_t21_pipelined_commands_are_answered_in_their_order(proxy, dovecot, user, connect):
+def test_t21_pipelined_commands_are_answered_in_their_order(proxy, server, user, connect):
     """Also those that a server would answer out of order: a quick one behind a slow one."""
-    dovecot.fill(user, 'INBOX', tools.mails(50))
+    server.fill(user, 'INBOX', tools.mails(50))
     client = connect(proxy.port, user)
     client.select()
     commands = ['FETCH 1:50 (%s)' % BODY, 'STORE 1 +FLAGS (\\Deleted)', 'UID SEARCH BODY "mail 7 says"', 'EXPUNGE',
@@ -73,9 +73,9 @@ def test_t21_pipelined_commands_are_answered_in_their_order(proxy, dovecot, user
 
 # ---- names
 
-def test_t30_one_name_in_every_form(proxy, dovecot, user, connect, tap):
-    dovecot.fill(user, 'Two Words', tools.mails(2))
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+def test_t30_one_name_in_every_form(proxy, server, user, connect, tap):
+    server.fill(user, 'Two Words', tools.mails(2))
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     mark = tap.mark()
     for form, exists in (('"Two Words"', 2), (imapclient.Lit(b'Two Words'), 2),
@@ -88,9 +88,9 @@ def test_t30_one_name_in_every_form(proxy, dovecot, user, connect, tap):
     assert client.cmd('SELECT "INBOX/nothing"').status == 'NO'
 
 
-def test_t31_names_are_opaque_octets(proxy, dovecot, user, connect):
+def test_t31_names_are_opaque_octets(proxy, server, user, connect):
     """Modified UTF-7 goes through as it is; raw UTF-8 is the upstream's to refuse; wildcards are the upstream's."""
-    client, direct = connect(proxy.port, user), connect(dovecot.port, user)
+    client, direct = connect(proxy.port, user), connect(server.port, user)
     for name in ('Entw&APw-rfe', 'a&-b', '&ZeVnLIqe-', 'percent%sign', 'Below/&AOk-/deep'):
         client.must('CREATE "%s"' % name)
         assert client.select(name).exists == 0
@@ -114,10 +114,10 @@ def test_t35_tags(proxy, user, connect):
         assert client.cmd('NOOP', tag=good).ok
 
 
-def test_t37_select_says_all_it_has_to(proxy, dovecot, user, connect):
-    dovecot.fill(user, 'INBOX', tools.mails(4))
-    dovecot.fill(user, 'Seen', [])
-    client, direct = connect(proxy.port, user), connect(dovecot.port, user)
+def test_t37_select_says_all_it_has_to(proxy, server, user, connect):
+    server.fill(user, 'INBOX', tools.mails(4))
+    server.fill(user, 'Seen', [])
+    client, direct = connect(proxy.port, user), connect(server.port, user)
     direct.select()
     direct.must('STORE 1:2 +FLAGS.SILENT (\\Seen Word)')
     for verb in ('SELECT', 'EXAMINE'):
@@ -137,9 +137,9 @@ def test_t37_select_says_all_it_has_to(proxy, dovecot, user, connect):
     assert client.cmd('FETCH 1 FLAGS').status == 'BAD'      # a SELECT that fails leaves nothing selected
 
 
-def test_t38_status_of_the_selected_mailbox(proxy, dovecot, user, connect):
+def test_t38_status_of_the_selected_mailbox(proxy, server, user, connect):
     """It is answered, never below what the view shows, and by the model once it is there."""
-    dovecot.fill(user, 'INBOX', tools.mails(3))
+    server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     assert client.must('STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)').status_items()['MESSAGES'] == 3
     client.select()

@@ -169,11 +169,11 @@ def difference(wanted, got):
     return '\n'.join(lines[:10])
 
 
-def fill(dovecot, user, seed, number):
+def fill(server, user, seed, number):
     generator = mailgen.Generator(seed, big=90_000)
     mails = [mailgen.Mail(octets, (), mailgen.append_date(mailgen.EPOCH)) for octets in ODD]
     mails += mailgen.real_mails() + generator.mails(number)
-    dovecot.fill(user, 'INBOX', mails)
+    server.fill(user, 'INBOX', mails)
     return generator
 
 
@@ -184,10 +184,10 @@ def open_sessions(connect, port, user, number):
     return sessions
 
 
-def change(truth, sessions, dovecot, user, generator):
+def change(truth, sessions, server, user, generator):
     """Some mails go, some come; everybody hears of it."""
     gone = truth.dice.sample(truth.uids, 5)
-    with dovecot.client(user) as editor:
+    with server.client(user) as editor:
         editor.select()
         editor.must('UID STORE %s +FLAGS (\\Deleted)' % ','.join(map(str, gone)))
         editor.must('UID EXPUNGE %s' % ','.join(map(str, gone)))
@@ -202,14 +202,14 @@ def change(truth, sessions, dovecot, user, generator):
 
 
 @pytest.mark.parametrize('cache', ['', 'size = 16M'], ids=['roomy', 'tight'])
-def test_random_items_are_what_the_upstream_says(make_proxy, dovecot, user, tap, connect, cache):
-    generator = fill(dovecot, user, SEED, 120)
+def test_random_items_are_what_the_upstream_says(make_proxy, server, user, tap, connect, cache):
+    generator = fill(server, user, SEED, 120)
     proxy = make_proxy(tap.port, kind=tools.Configured, cache=cache, log_level='info')
-    direct = connect(dovecot.port, user)
+    direct = connect(server.port, user)
     direct.select(examine=True)
 
     def fresh():
-        client = connect(dovecot.port, user)
+        client = connect(server.port, user)
         client.select(examine=True)
         return client
     truth = Truth(SEED, direct, fresh, direct.must('UID SEARCH ALL').search())
@@ -220,7 +220,7 @@ def test_random_items_are_what_the_upstream_says(make_proxy, dovecot, user, tap,
         truth.batch(sessions[:1], commands[:12])            # cold
         truth.batch(sessions, commands[12:])                # joined
         truth.batch(sessions, commands)                     # warm
-        change(truth, sessions, dovecot, user, generator)
+        change(truth, sessions, server, user, generator)
         truth.batch(sessions, [truth.command() for _ in range(12)])
         for session in sessions:
             session.close()
@@ -237,13 +237,13 @@ def test_random_items_are_what_the_upstream_says(make_proxy, dovecot, user, tap,
     print('%d answers' % truth.answers)
 
 
-def test_random_items_while_links_die(make_proxy, dovecot, user, tap, connect):
+def test_random_items_while_links_die(make_proxy, server, user, tap, connect):
     """Links are cut all the time, mostly in the middle of literals: what is said is true all the same."""
-    fill(dovecot, user, SEED, 60)
+    fill(server, user, SEED, 60)
     proxy = make_proxy(tap.port, kind=tools.Configured, cache='size = 16M', log_level='info')
 
     def fresh():
-        client = connect(dovecot.port, user)
+        client = connect(server.port, user)
         client.select(examine=True)
         return client
     direct = fresh()
@@ -515,13 +515,13 @@ def test_another_mailbox_under_name_and_uidvalidity(fake, make_proxy, connect, h
         {m.uid: m.octets for m in box.messages}
 
 
-def test_rename_on_dovecot(proxy, dovecot, user, connect):
+def test_rename_on_dovecot(proxy, server, user, connect):
     """Children go along; INBOX stays, but is another one; whoever opens a name gets what has it now."""
-    with dovecot.client(user) as direct:
+    with server.client(user) as direct:
         direct.must('CREATE a')
         direct.must('CREATE a/c')
     for mailbox in ('INBOX', 'a', 'a/c'):
-        dovecot.fill(user, mailbox, tools.mails(3))
+        server.fill(user, mailbox, tools.mails(3))
     inside, child, editor = (connect(proxy.port, user) for _ in range(3))
     inside.select('InBox')
     child.select('a/c')
@@ -530,8 +530,8 @@ def test_rename_on_dovecot(proxy, dovecot, user, connect):
     editor.must('RENAME a b')
     assert any(r.name == 'BYE' for r in tools.until_bye(child))
     editor.must('RENAME INBOX old')
-    dovecot.fill(user, 'INBOX', [tools.mail(77)])   # Dovecot hangs up on who has the old one selected
+    server.fill(user, 'INBOX', [tools.mail(77)])   # Dovecot hangs up on who has the old one selected
     for mailbox in ('INBOX', 'old', 'b', 'b/c'):
-        with dovecot.client(user) as direct:
+        with server.client(user) as direct:
             tools.same_mailbox(direct, connect(proxy.port, user), mailbox)
     assert not connect(proxy.port, user).cmd('SELECT a/c').ok
