@@ -84,8 +84,8 @@ class SecretServer(fakeserver.FakeServer):
         if mechanism == 'PLAIN':
             _, user, secret = said.split(b'\0')
         elif mechanism == 'XOAUTH2':
-            user, secret = re.fullmatch(rb'user=([^\1]+)\1auth=Bearer ([^\1]+)\1\1', said).groups()
+            user, secret = re.fullmatch(rb'user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01', said).groups()
         else:
-            user, secret = re.fullmatch(rb'n,a=([^,\1]+),\1host=127\.0\.0\.1\1port=%d\1auth=Bearer ([^\1]+)\1\1'
+            user, secret = re.fullmatch(rb'n,a=([^,\x01]+),\x01host=127\.0\.0\.1\x01port=%d\x01auth=Bearer ([^\x01]+)\x01\x01'
                                         % self.port, said).groups()
         self._judge(conn, command, mechanism, user.decode(), secret.decode())
