@@ -1,7 +1,7 @@
 /* What upstreams offer before a login, as last seen: a client chooses its mechanism before it says
  * who it is.  Every login tells; an upstream that nothing is known of is asked by a connection that
- * does not log in.  One on a loopback address is not: what stands there (a tunnel, a test) is known
- * to its administrator, and the first login tells. */
+ * does not log in.  Not one without TLS on a loopback address: that is a server of the same machine
+ * or a tunnel, and the first login tells. */
 #include <string.h>
 #include <utlist.h>
 
@@ -77,11 +77,12 @@ static void probe_untagged(void *owner, struct link *link, const struct response
 
 static const struct link_ops probe_ops = {.untagged = probe_untagged, .closed = probe_closed};
 
-static bool is_loopback(const char *host)
+static bool is_near(const struct upstream_settings *upstream)
 {
     struct netaddr addr;
-    return strcmp(host, "localhost") == 0 ||
-           (netaddr_parse_host(host, 0, &addr) && netaddr_is_loopback(&addr));
+    bool is_loopback = strcmp(upstream->host, "localhost") == 0 ||
+                       (netaddr_parse_host(upstream->host, 0, &addr) && netaddr_is_loopback(&addr));
+    return is_loopback && upstream->security != UPSTREAM_TLS;
 }
 
 static void ask(struct accounts *accounts, const struct upstream_settings *upstream)
@@ -89,7 +90,7 @@ static void ask(struct accounts *accounts, const struct upstream_settings *upstr
     struct offer *offer = get(accounts, upstream);
     uint64_t now = evloop_now_ms(accounts->env.loop);
     bool is_soon = offer->asked_ms != 0 && now - offer->asked_ms < ASK_EVERY_MS;
-    if (offer->is_known || offer->probe != NULL || is_soon || is_loopback(upstream->host)) {
+    if (offer->is_known || offer->probe != NULL || is_soon || is_near(upstream)) {
         return;
     }
     const struct link_env env = {
