@@ -18,7 +18,12 @@ enum {
     DERIVE_MARK_MAX = 24,
 };
 
-enum derive_form { DERIVE_OCTETS = 'o', DERIVE_OCTETS8 = '8', DERIVE_NIL = 'n' };
+enum derive_form {
+    DERIVE_OCTETS = 'o',
+    DERIVE_BLOCK = 'b', /* of HEADER.FIELDS: also a header block that shorter lists may be taken from */
+    DERIVE_OCTETS8 = '8',
+    DERIVE_NIL = 'n'
+};
 
 /* Is a section's value of that size kept as an item? */
 bool derive_is_item(enum section_kind section, uint64_t size);

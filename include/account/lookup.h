@@ -53,6 +53,7 @@ struct lookup {
     struct record record;
     bool has_record;
     bool is_begun;
+    uint64_t messages_n; /* lookup_to() calls so far */
     uint64_t hits_n;
     struct buf header; /* a header block put together from chunks */
 };

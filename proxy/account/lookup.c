@@ -19,7 +19,8 @@ struct lookup_item {
     struct section_keys whole;
     struct section_keys part; /* item->has_partial: as it was asked */
     struct mime_fields fields;
-    struct buf derived; /* for the present message */
+    struct buf derived; /* for message number @derived_for of this lookup */
+    uint64_t derived_for;
     /* Of the longer list that the last such value was found in: most likely the next message's too. */
     struct buf longer;
     struct record_key longer_key;
@@ -157,6 +158,7 @@ void lookup_end(struct lookup *lookup)
 void lookup_to(struct lookup *lookup, uint32_t uid)
 {
     lookup->has_record = store_walk_to(&lookup->walk, uid, &lookup->record);
+    lookup->messages_n++;
     if (lookup->parts != NULL) {
         lookup->parts->is_known = false;
     }
@@ -280,8 +282,7 @@ static struct slice find_block(struct lookup *lookup)
 
 static bool is_usable_list(struct slice value)
 {
-    return value.len > 1 && value.data[0] == DERIVE_OCTETS &&
-           mime_block_ok(slice_sub(value, 1, value.len));
+    return value.len > 1 && value.data[0] == DERIVE_BLOCK;
 }
 
 /* The answer to a longer list. */
@@ -314,6 +315,7 @@ static bool extract_fields(struct lookup_item *of, struct slice block, struct lo
     if (block.data == NULL) {
         return false;
     }
+    of->derived_for = 0;
     buf_reset(&of->derived);
     mime_fields_extract(&of->fields, of->item->section == SECTION_FIELDS_NOT, block,
                         &of->derived);
@@ -324,11 +326,18 @@ static bool extract_fields(struct lookup_item *of, struct slice block, struct lo
 
 static bool derive_fields(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
 {
+    if (of->derived_for == lookup->messages_n) { /* asked before for this message */
+        *out = (struct lookup_value){.kind = LOOKUP_BYTES, .bytes = buf_slice(&of->derived)};
+        out->size = out->bytes.len;
+        return true;
+    }
     struct slice block = find_longer_list(lookup, of);
     if (block.data == NULL) {
         block = find_block(lookup);
     }
-    return extract_fields(of, block, out);
+    bool is_there = extract_fields(of, block, out);
+    of->derived_for = is_there ? lookup->messages_n : 0;
+    return is_there;
 }
 
 /* The double rule of design 5.5: our reading of the octets and the upstream's own structure. */

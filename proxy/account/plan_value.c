@@ -134,13 +134,25 @@ static void put_item(struct plan *plan, const struct want *want, struct slice ke
     }
 }
 
+static char form_of(const struct want *want)
+{
+    if (want->value.is_nil) {
+        return DERIVE_NIL;
+    }
+    if (want->value.is_literal8) {
+        return DERIVE_OCTETS8;
+    }
+    bool is_block = want->section == SECTION_FIELDS && !want->has_part &&
+                    mime_block_ok(want->value.token);
+    return is_block ? DERIVE_BLOCK : DERIVE_OCTETS;
+}
+
 /* One octet that says what it is, then the octets. */
 static void keep_as_item(struct plan *plan, const struct want *want)
 {
     struct buf item;
     buf_init(&item, 0);
-    char form = want->value.is_literal8 ? DERIVE_OCTETS8 : DERIVE_OCTETS;
-    buf_add_char(&item, want->value.is_nil ? DERIVE_NIL : form);
+    buf_add_char(&item, form_of(want));
     buf_add(&item, want->value.token);
     put_item(plan, want, want->key, buf_slice(&item));
     buf_fini(&item);

@@ -90,7 +90,7 @@ class Bench:
         return out
 
     def targets(self, served):
-        return ('%d/%d' % (self.server.port, self.server._process.pid), '%d/%d' % (served.port, served.process.pid))
+        return ('%d/%d' % (self.server.port, self.server._processes[0].pid), '%d/%d' % (served.port, served.process.pid))
 
     # ---- warm FETCH
 
