@@ -68,6 +68,7 @@ struct plan_ops {
     void (*cancel)(void *arg, struct request **request); /* account_request_cancel() */
     void (*pause)(void *arg, struct request *request, bool paused); /* account_request_pause() */
     bool (*has_uid)(void *arg, uint32_t uid);                       /* still in the model? */
+    uint32_t (*standin_bytes)(void *arg); /* profile.h */
     /* There is something for plan_flush() to do: call it later in this turn, not from here. */
     void (*wake)(void *arg);
 };

@@ -42,5 +42,8 @@ enum status respfetch_pending(struct unit unit, struct respfetch_pending *out) M
 /* The filler a server sends for a message that has vanished (protocol T1): NIL and empty values,
  * ENVELOPE of ten NILs, the empty text/plain structure, 1970 dates, FLAGS (). */
 bool respfetch_is_filler(const struct respfetch_item *item);
+/* Is it the RFC822.SIZE of the message that a server tells in place of one it cannot read (T1)?
+ * standin_bytes: its size, 0: there is none. */
+bool respfetch_is_standin(const struct respfetch_item *item, uint32_t standin_bytes);
 
 #endif

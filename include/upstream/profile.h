@@ -19,6 +19,9 @@ struct profile {
     uint32_t max_connections; /* per account, when the administrator sets none */
     uint32_t set_bytes;       /* of a set of UIDs in one command; 0: PROFILE_SET_BYTES */
     uint32_t fresh_ms;        /* a model is fresh this long after a round trip on its feed */
+    /* Octets of the message that is told, with an OK, in place of one that cannot be read just now
+     * (protocol T1); 0: none. */
+    uint32_t standin_bytes;
     bool pushes_flags_in_idle;
     bool may_pipeline_after_done; /* commands behind DONE without waiting for IDLE's tagged OK */
     bool has_sound_qresync;       /* false: QRESYNC is not enabled although it is offered */

@@ -68,6 +68,8 @@ struct accounts {
 };
 
 /* --- accounts.c --- */
+/* profile.h: of the stand-in that the upstream tells in place of a message; 0: none. */
+uint32_t account__standin_bytes(const struct account *account);
 struct evloop *account__loop(const struct account *account);
 /* upstream NUL authzid NUL authcid NUL, to be freed. */
 char *accounts__key(const struct upstream_settings *upstream, const struct link_login *login,

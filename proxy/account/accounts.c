@@ -271,6 +271,11 @@ size_t account_line_bytes(const struct account *account)
     return profile != NULL && profile->set_bytes != 0 ? profile->set_bytes : PROFILE_SET_BYTES;
 }
 
+uint32_t account__standin_bytes(const struct account *account)
+{
+    return account->profile != NULL ? account->profile->standin_bytes : 0;
+}
+
 const char *account_name(const struct account *account)
 {
     return account->name;

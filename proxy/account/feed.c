@@ -43,6 +43,12 @@ static bool plan_has_uid(void *arg, uint32_t uid)
     return mailbox_has(feed->mailbox, uid);
 }
 
+static uint32_t plan_standin_bytes(void *arg)
+{
+    struct feed *feed = arg;
+    return account__standin_bytes(feed->account);
+}
+
 static void plan_wake(void *arg)
 {
     struct feed *feed = arg;
@@ -62,6 +68,7 @@ static const struct plan_ops plan_ops = {
     .cancel = plan_cancel,
     .pause = plan_pause,
     .has_uid = plan_has_uid,
+    .standin_bytes = plan_standin_bytes,
     .wake = plan_wake,
 };
 

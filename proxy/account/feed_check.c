@@ -89,6 +89,8 @@ void feed__check_answer(struct feed *feed, const struct response *response)
             (void)respfetch_number(&item, &uid);
         } else if (respfetch_is_filler(&item)) {
             return; /* of a message that has just gone (T1) */
+        } else if (respfetch_is_standin(&item, account__standin_bytes(feed->account))) {
+            return; /* of one that cannot be read just now */
         } else if (item.kind == FETCH_INTERNALDATE) {
             date = item.value.raw;
         } else if (item.kind == FETCH_RFC822_SIZE) {

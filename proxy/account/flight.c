@@ -40,6 +40,16 @@ static void write_part(const struct want *want, struct outcmd *cmd)
     outcmd_str(cmd, ">");
 }
 
+static bool asks_size(const struct flight *flight)
+{
+    for (size_t i = 0; i < flight->columns_n; i++) {
+        if (flight->cells[i]->kind == FETCH_RFC822_SIZE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void write_command(const struct flight *flight, struct outcmd *cmd)
 {
     struct ranges set;
@@ -55,6 +65,9 @@ static void write_command(const struct flight *flight, struct outcmd *cmd)
         outcmd_str(cmd, " ");
         outcmd_token(cmd, flight->cells[i]->upstream);
         write_part(flight->cells[i], cmd);
+    }
+    if (flight->standin_bytes != 0 && !asks_size(flight)) {
+        outcmd_str(cmd, " RFC822.SIZE"); /* tells the stand-ins */
     }
     outcmd_str(cmd, ")");
     ranges_fini(&set);
@@ -82,9 +95,10 @@ static struct flight *flight_create(struct plan *plan, struct want **cells, size
     }
     qsort(flight->rows, rows_n, sizeof(*flight->rows), row_order);
     flight->route = ROUTE_FEED;
-    for (size_t i = 0; i < columns_n; i++) {
+    for (size_t i = 0; i < rows_n * columns_n; i++) {
         flight->route = cells[i]->is_bulk ? ROUTE_BULK : flight->route;
     }
+    flight->standin_bytes = plan->env.ops->standin_bytes(plan->env.arg);
     return flight;
 }
 
@@ -132,6 +146,7 @@ static void ask_again(struct flight *flight, struct want *want)
 {
     struct plan_env *env = &flight->plan->env;
     bool is_begun = want->value.state == VALUE_ARRIVING;
+    want->is_bulk = want->is_bulk || want->is_standin; /* on a link that looks into the mailbox anew */
     /* A literal came under a UID that could not be guessed; alone it can. */
     bool was_misread = want->is_alone && flight->rows_n > 1;
     if (!was_misread) {
@@ -182,7 +197,7 @@ static void settle_ok(struct flight *flight, struct want *want, bool has_issued)
         show(want, VALUE_HERE);
     }
     if (want->is_held) {
-        settle_held(flight, want, has_issued || flight->has_expunge);
+        settle_held(flight, want, has_issued || flight->has_expunge || want->is_standin);
     } else if (want->value.state == VALUE_HERE) {
         if (!has_issued) {
             want__keep(flight->plan, want);
@@ -260,6 +275,16 @@ static const struct upcmd_ops flight_ops = {
     .done = on_done,
 };
 
+/* The UID that the link has to know of (struct destination). */
+static uint32_t highest_of(const struct flight *flight)
+{
+    uint32_t highest = flight->route == ROUTE_BULK ? flight->rows[flight->rows_n - 1].uid : 0;
+    for (size_t i = 0; i < flight->rows_n * flight->columns_n; i++) {
+        highest = flight->cells[i]->is_standin ? UINT32_MAX : highest; /* a fresh look */
+    }
+    return highest;
+}
+
 void flight__send(struct plan *plan, struct want **cells, size_t rows_n, size_t columns_n)
 {
     struct flight *flight = flight_create(plan, cells, rows_n, columns_n);
@@ -271,7 +296,7 @@ void flight__send(struct plan *plan, struct want **cells, size_t rows_n, size_t 
         cells[i]->is_alone = false;
     }
     if (outcmd_ok(&cmd)) {
-        uint32_t highest = flight->route == ROUTE_BULK ? flight->rows[rows_n - 1].uid : 0;
+        uint32_t highest = highest_of(flight);
         flight->request = plan->env.ops->send(plan->env.arg, flight->route, highest, &cmd,
                                               &flight_ops, flight);
     } else {

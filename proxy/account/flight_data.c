@@ -109,10 +109,11 @@ static bool take_octets(const struct respfetch_item *item, struct arena *arena, 
 }
 
 static void take_inline(struct flight *flight, struct want *want,
-                        const struct respfetch_item *item)
+                        const struct respfetch_item *item, bool is_standin)
 {
     struct slice token = item->value.raw;
-    if (!is_open(want) || item->value.kind == VALUE_STREAMED) {
+    bool is_begun = want->value.state == VALUE_ARRIVING;
+    if (!is_open(want) || item->value.kind == VALUE_STREAMED || (is_standin && is_begun)) {
         return;
     }
     arena_reset(&flight->plan->scratch);
@@ -120,7 +121,7 @@ static void take_inline(struct flight *flight, struct want *want,
         return;
     }
     plan__moved(flight->plan);
-    if (want->value.state == VALUE_ARRIVING) {
+    if (is_begun) {
         resume_inline(flight, want, item, token);
         return;
     }
@@ -132,7 +133,8 @@ static void take_inline(struct flight *flight, struct want *want,
     want->value.is_part = want->has_part;
     want->value.base = want->has_part ? want->offset : 0;
     want__set_inline(want, token);
-    if (respfetch_is_filler(item)) {
+    want->is_standin = is_standin;
+    if (is_standin || respfetch_is_filler(item)) {
         want->is_held = true;
     } else {
         want->value.state = VALUE_HERE;
@@ -324,6 +326,19 @@ static bool is_well_formed(const struct response *response)
     return st == END;
 }
 
+/* Is all that this line says of another message, told in place of one that cannot be read (T1)? */
+static bool is_of_standin(const struct flight *flight, const struct response *response)
+{
+    struct respfetch it;
+    struct respfetch_item item;
+    bool is_standin = false;
+    respfetch_init(&it, response);
+    while (respfetch_next(&it, &item) == OK) {
+        is_standin = is_standin || respfetch_is_standin(&item, flight->standin_bytes);
+    }
+    return is_standin;
+}
+
 static bool take_response(struct flight *flight, const struct response *response)
 {
     struct row *row = row_of(flight, response);
@@ -331,6 +346,7 @@ static bool take_response(struct flight *flight, const struct response *response
     struct respfetch_item item;
     size_t streamed_n = 0;
     bool is_ours = flight->line_n > 0;
+    bool is_standin = is_of_standin(flight, response);
     if (row == NULL || !is_well_formed(response)) {
         return is_ours;
     }
@@ -341,7 +357,7 @@ static bool take_response(struct flight *flight, const struct response *response
         if (item.value.kind == VALUE_STREAMED && streamed_n < flight->line_n) {
             bind_stream(flight, &flight->line[streamed_n++], want);
         } else if (want != NULL) {
-            take_inline(flight, want, &item);
+            take_inline(flight, want, &item, is_standin);
         }
     }
     return is_ours;

@@ -46,6 +46,7 @@ struct want {
     uint8_t fruitless; /* refusals of commands that brought nothing */
     char *words; /* of a refusal; owned */
     bool is_waiting; /* for the proof that its octets are known (plan_share.c) */
+    bool is_standin; /* held, and of a message told in place of this one (T1) */
     bool is_held;  /* filler-shaped: shown when the tagged reply says it is meant */
     uint64_t offset, count; /* has_part */
     uint8_t deaths, losses, asks;
@@ -152,6 +153,7 @@ struct flight {
     size_t rows_n;
     size_t columns_n;
     struct want **cells;
+    uint32_t standin_bytes; /* at that upstream, see profile.h */
     bool has_expunge; /* an EXPUNGE or VANISHED came meanwhile */
     bool is_paused;
     struct stream line[PLAN_LINE_STREAMS]; /* streamed literals of the present response */

@@ -106,3 +106,10 @@ bool respfetch_is_filler(const struct respfetch_item *item)
            is_raw(item, "\" 1-Jan-1970 00:00:00 +0000\"") ||
            (item->kind == FETCH_RFC822_SIZE && is_raw(item, "0"));
 }
+
+bool respfetch_is_standin(const struct respfetch_item *item, uint32_t standin_bytes)
+{
+    uint64_t size;
+    return standin_bytes != 0 && item->kind == FETCH_RFC822_SIZE &&
+           respfetch_number(item, &size) && size == standin_bytes;
+}

@@ -50,10 +50,13 @@ static const struct profile profiles[] = {
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
      .has_sound_qresync = true},
-    /* Looks into the mailbox once a minute in IDLE unless it was built with file monitoring. */
+    /* Looks into the mailbox once a minute in IDLE unless it was built with file monitoring.  Of a
+     * message whose file has another name since (flags of a neighbour) it says at times that it is
+     * no longer available: "From: System Administrator <root@localhost>" ... */
     {.name = "courier",
      .marks = {"Courier-IMAP"},
      .max_connections = 4,
+     .standin_bytes = 129,
      .fresh_ms = FRESH_POLLED_MS},
 };
 

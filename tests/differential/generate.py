@@ -284,6 +284,11 @@ class Generator:
 
     # ---- COPY, MOVE, EXPUNGE
 
+    def _elsewhere(self, box, view):
+        """Not the mailbox that this session has open by EXAMINE, where the server minds."""
+        is_examined = view.read_only and view.box == box
+        return self.names.scratch[0] if is_examined and 'append-in-examine' in self._avoided else box
+
     def _target(self, world):
         pick = self.random
         small = [b for b in self.names.shared if world.size(b) < LARGEST_BOX]
@@ -300,7 +305,8 @@ class Generator:
         return ','.join(map(str, few))
 
     def _transfer(self, verb, numbers, world, session):
-        return Op(session, verb, '%s %s "%s"' % (verb, numbers, self._target(world)))
+        return Op(session, verb, '%s %s "%s"' % (
+            verb, numbers, self._elsewhere(self._target(world), world.views[session])))
 
     def _copy(self, world, session):
         return self._transfer('COPY', self._few_numbers(world.views[session]), world, session)
@@ -357,6 +363,7 @@ class Generator:
         pick = self.random
         small = [b for b in self.names.shared if world.size(b) < LARGEST_BOX]
         box = pick.choice((small or [self.names.scratch[0]]) * 4 + [self.names.scratch[1]])
+        box = self._elsewhere(box, world.views[session])
         number = pick.randrange(len(self.mails))
         flags = '(%s) ' % ' '.join(self._flag_list()) if pick.random() < 0.4 else ''
         return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,

@@ -37,6 +37,7 @@ struct wire {
     struct request commands[WIRE_COMMANDS_MAX];
     size_t commands_n;
     size_t pauses_n;
+    uint32_t standin_bytes;
     bool wants_flush;
     bool has_drained;
     struct reader reader;
@@ -86,6 +87,11 @@ static inline bool wire_has_uid(void *arg, uint32_t uid)
     return ranges_has(&((struct wire *)arg)->model, uid);
 }
 
+static inline uint32_t wire_standin_bytes(void *arg)
+{
+    return ((struct wire *)arg)->standin_bytes;
+}
+
 static inline void wire_wake(void *arg)
 {
     ((struct wire *)arg)->wants_flush = true;
@@ -103,7 +109,7 @@ static inline void wire_progress(struct plan_waiter *waiter)
 }
 
 static const struct plan_ops wire_ops = {wire_send, wire_cancel, wire_pause, wire_has_uid,
-                                         wire_wake};
+                                         wire_standin_bytes, wire_wake};
 
 static inline void wire_open_store(struct wire *wire, uint64_t size_bytes)
 {
