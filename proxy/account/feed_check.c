@@ -115,6 +115,11 @@ void feed__drop_records(struct feed *feed)
 bool feed__forget_model(struct feed *feed)
 {
     feed__send_away(feed, feed->told_uidvalidity, true);
+    if (feed->users == NULL && feed->opens == NULL && feed->waiting == NULL) {
+        feed->state = FEED_ENDED; /* what it believed is not worth keeping */
+        feed__destroy(feed);
+        return false;
+    }
     feed->knows = FEED_KNOWS_NOTHING;
     feed->is_mapped = false;
     request__forget_selection(feed);

@@ -5,7 +5,7 @@
     tests/bench/run.py --bin build/release            # folder with imapcached and bench_imap
     tests/bench/run.py --bin build/release --only fetch,latency --quick
 
-Sections: fetch (warm), latency, memory, newmail, office, sync.  Prints medians and ratios; nothing is judged.
+Sections: fetch (warm), latency, memory, newmail, office, sync, million (a mailbox of 1,000,000 in a Dovecot of its own).  Prints medians and ratios; nothing is judged.
 """
 import argparse
 import pathlib
@@ -20,7 +20,7 @@ from imapjudge import dovecot, imapclient, link, mailgen, ports, proxy  # noqa: 
 
 ROUND_TRIP_S = 0.1
 OCTETS_PER_S = 20_000_000 // 8
-SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync')
+SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync', 'million')
 COMMANDS = (('FLAGS', 'INBOX', 'FETCH 1:* (FLAGS)'),
             ('ENVELOPE', 'INBOX', 'FETCH 1:* (ENVELOPE)'),
             ('HEADER.FIELDS', 'INBOX', 'FETCH 1:* (BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT)])'),
@@ -238,6 +238,92 @@ class Bench:
         print('%-16s %9.2f %9d %12d' % (name, out['open'][0][0] + out['bodies'][0][0], out['octets'][0][0],
                                         wire.octets_down - down), flush=True)
 
+    # ---- a mailbox of a million
+
+    def fill_million(self, server, many):
+        """MULTIAPPEND into mdbox: some 10 s and 100 MB."""
+        mail = b'From: a@example.com\r\nSubject: one of many\r\n\r\nbody\r\n'
+        server.add_user('million')
+        with server.client('million', timeout=300) as client:
+            for first in range(0, many, 20000):
+                flags = [b'', b'(\\Seen) ', b'(\\Seen \\Answered) ', b'(\\Seen) ']
+                parts = [b' ' + flags[n % 4] + b'{%d+}\r\n' % len(mail) + mail
+                         for n in range(min(20000, many - first))]
+                client.must(b'APPEND INBOX' + b''.join(parts), timeout=300)
+
+    def selects(self, port, rounds, fresh=None):
+        """Seconds to the tagged OK of the first SELECT of a new session; a new server each time when fresh."""
+        out = []
+        for _ in range(rounds):
+            with imapclient.IMAPClient('127.0.0.1', port, timeout=300) as client:
+                client.login('million')
+                started = time.monotonic()
+                client.select()
+                out.append(time.monotonic() - started)
+        return out
+
+    def million(self):
+        many = self.quick(1_000_000, 200_000)
+        rounds = self.quick(5, 3)
+        started = time.monotonic()
+        with dovecot.Dovecot(users=0, mail_format='mdbox') as server:
+            self.fill_million(server, many)
+            print('\na mailbox of %d messages (Dovecot, mdbox; filled in %.0f s)' % (many, time.monotonic() - started))
+            self.selects(server.port, 2)
+            direct, cold = [], []
+            for number in range(rounds):
+                direct += self.selects(server.port, 1)
+                with Server(self.options.bin / 'imapcached', server.port, self.folder / ('cold%d' % number),
+                            server.root / 'tls') as served:
+                    with served.client('million', timeout=300) as other:   # the link's login is not SELECT's time
+                        other.cmd('LIST "" "%"')
+                        cold += self.selects(served.port, 1)
+            print('SELECT cold, to the tagged OK: direct %.1f ms, proxy %.1f ms (%+.0f %%)' % (
+                median(direct) * 1e3, median(cold) * 1e3, 100 * (median(cold) / median(direct) - 1)))
+            self.million_live(server, many)
+
+    def million_live(self, server, many):
+        with Server(self.options.bin / 'imapcached', server.port, self.folder / 'million', server.root / 'tls') as served:
+            with served.client('million', timeout=300) as client:
+                client.cmd('NOOP')
+                before = served.rss()
+                started = time.monotonic()
+                client.select()
+                told = time.monotonic()
+                client.must('UID FETCH %d (UID)' % many, timeout=300)
+                numbers = time.monotonic()
+                client.must('FETCH %d (FLAGS)' % many, timeout=300)
+                flags = time.monotonic()
+                time.sleep(3.0)     # the writer is done
+                after = served.rss()
+                print('until SELECT is answered %.0f ms, numbers are known %.0f ms, flags %.0f ms' % (
+                    (told - started) * 1e3, (numbers - started) * 1e3, (flags - started) * 1e3))
+                print('memory per message: %.1f octets (RSS grew by %.1f MB, the store\'s pages and buffers among it)' % (
+                    (after - before) / many, (after - before) / 1e6))
+                live = self.selects(served.port, 50)
+                print('SELECT live: median %.2f ms, worst %.2f ms' % (median(live) * 1e3, max(live) * 1e3))
+            sizes, holding = [], []
+            for sessions in (500, self.quick(500, 200)):  # the first fill what lies free
+                holding.append(self.start('hold', served.tls_port, 'million', 'INBOX', sessions, 'tls'))
+                assert holding[-1].stdout.readline() == 'ready\n'
+                time.sleep(0.5)
+                sizes.append(served.rss())
+            for process in holding:
+                process.communicate()
+            print('RSS per idling TLS session on it: %.1f KB' % ((sizes[1] - sizes[0]) / self.quick(500, 200) / 1024))
+            self.million_again(served)
+
+    def million_again(self, served):
+        """From what is kept."""
+        served.restart()
+        with served.client('million', timeout=300) as client:
+            started = time.monotonic()
+            client.select()
+            told = time.monotonic()
+            client.must('FETCH 1 (FLAGS)', timeout=300)
+            print('after a restart: SELECT %.0f ms, flags %.0f ms' % ((told - started) * 1e3,
+                                                                     (time.monotonic() - started) * 1e3))
+
     # ---- all
 
     def deliver(self, user, mailbox, mails):
@@ -281,7 +367,7 @@ class Bench:
             for name in ('fetch', 'latency'):
                 if name in sections:
                     getattr(self, name)(served)
-        for name in ('memory', 'newmail', 'office', 'sync'):
+        for name in ('memory', 'newmail', 'office', 'sync', 'million'):
             if name in sections:
                 getattr(self, name)()
         print('\nin all %.0f s' % (time.monotonic() - started))

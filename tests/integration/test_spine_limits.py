@@ -170,6 +170,7 @@ def test_upstream_that_announces_too_much_is_left(fake, make_proxy, connect):
     proxy = make_proxy(fake.port)
     client = connect(proxy.port, 'anna', timeout=30)
     client.select()
+    client.fetch('1:*', 'FLAGS')        # the mailbox is known
     before = proxy.rss()
 
     def endless(conn, command):

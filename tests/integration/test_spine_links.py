@@ -276,6 +276,7 @@ def test_link_dies_between_literal_and_tagged_ok(proxy, server, user, tap, conne
     server.fill(user, 'INBOX', bodies)
     client = connect(proxy.port, user)
     client.select()
+    client.fetch('1:*', 'FLAGS')        # the mailbox is known
     tap.cut_before_tagged('FETCH', after_literal=True)
     fetched = client.must('UID FETCH 1:5 BODY.PEEK[]').fetch_by_uid()
     assert tap.cuts == 1

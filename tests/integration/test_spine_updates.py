@@ -380,6 +380,7 @@ def test_without_qresync_the_resync_finds_what_vanished(fake, make_proxy, connec
         proxy = make_proxy(fake.port)
         client = connect(proxy.port, 'anna', timeout=30)
         count = client.select().exists
+        client.fetch('1:*', 'FLAGS')        # the mailbox is known
         client.idle()
         fake.drop_all()
         fake.change(lambda: box.expunge([box.messages[2].uid, box.messages[-1].uid]))
