@@ -2,6 +2,7 @@
  *   SIGTERM, SIGINT: end in order; a second one: at once (the store survives that).
  *   SIGHUP: read configuration and certificates anew.     SIGUSR1: the loop thread has got on. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -204,12 +205,21 @@ static enum exit_code load_and(enum args_action action, const struct config_sour
     return code;
 }
 
+/* Large buffers (an answer of a megabyte, the state of a large mailbox) go back to the system at once:
+ * else the heap keeps the room of the largest ever freed. */
+static void bound_heap(void)
+{
+    enum { LARGE = 256 * 1024 };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 int main(int argc, char **argv)
 {
     struct config_source source;
     struct buf errors;
     enum exit_code code = EXIT_DONE;
     buf_init(&errors, ERRORS_MAX);
+    bound_heap();
     forbid_core_dumps();
     (void)umask(077);
     enum args_action action = args_parse(argc, argv, &source, &errors);

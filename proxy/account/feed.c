@@ -143,6 +143,7 @@ void feed__drop_cmds(struct feed *feed)
     feed->is_selecting = false;
     feed->is_mapped = false;
     feed__drop_map(feed);
+    feed__drop_runs(feed);
     while (feed->cmds != NULL) {
         struct feed_cmd *cmd = feed->cmds;
         DL_DELETE(feed->cmds, cmd);

@@ -170,6 +170,9 @@ static void on_fetch(struct feed *feed, const struct response *response)
         (news.has_flags && intern(feed, news.flags, &flags) != OK)) {
         return;
     }
+    if (feed->runs != NULL && news.has_uid) {
+        feed__runs_answer(feed, news.msn, news.uid);
+    }
     if (feed->is_scanning) {
         ranges_add(&feed->seen, news.uid, news.uid);
     }
@@ -346,7 +349,7 @@ static void told_uidvalidity(struct feed *feed, uint64_t number)
 {
     if (feed->is_selecting) {
         feed->told_uidvalidity = (uint32_t)number;
-    } else if ((number > 0 ? number : 1) != mailbox_uidvalidity(feed->mailbox)) {
+    } else if ((number > 0 ? number : 1) != feed->told_uidvalidity) {
         feed->told_uidvalidity = 0; /* seen by feed__end_of_turn() */
         lose_count(feed, "UIDVALIDITY changed");
     }

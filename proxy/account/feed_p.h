@@ -38,12 +38,14 @@ struct feed_cmd {
     struct upcmd *upcmd;
     void (*done)(struct feed *feed, enum status st, const struct response *tagged);
     bool wants_search; /* SEARCH answers go to feed->seen */
+    bool is_status;    /* STATUS tells UIDNEXT */
     bool is_check;     /* FETCH answers are compared with what is kept */
     struct search *search; /* feed_map.c: ESEARCH with its tag is the answer to this one */
 };
 typedef void feed_done_fn(struct feed *feed, enum status st, const struct response *tagged);
 
 struct map;
+struct runs;
 struct gone;
 
 struct feed {
@@ -73,6 +75,8 @@ struct feed {
     bool is_answered;    /* its SELECT: those who wait for it can be */
     bool esearch_is_poor; /* ESEARCH without ALL: not asked again on this link */
     struct map *map;     /* under way, or NULL */
+    struct runs *runs;   /* the same */
+    bool has_run;        /* on this link */
     uint32_t window_at;  /* of a scan in windows: messages asked for */
     uint32_t windows_n;  /* in flight */
     struct feed_told selected; /* SELECT's answer, for early users */

@@ -5,7 +5,8 @@
  *                 ├── QRESYNC    UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m VANISHED)
  *                 ├── CONDSTORE  UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m)
  *                 └── neither    UID FETCH 1:* (UID FLAGS), what is missing has vanished
- *          then, while the count differs:  UID SEARCH ALL, and once more UID FETCH for what is new
+ *          then, while the count differs:  feed_runs.c when there are fewer than the model has, UID
+ *          SEARCH ALL, and once more UID FETCH for what is new
  *
  * Whoever opens the mailbox is answered as soon as SELECT is (feed_early.c).  A kept model has to pass
  * feed_check.c first. */
@@ -35,6 +36,19 @@ static void cmd_done(void *arg, enum status st, const struct response *tagged, b
     } /* else the link is lost, and feed__slot_lost() comes */
 }
 
+static void take_status(struct feed *feed, const struct response *response)
+{
+    struct arena arena;
+    struct slice mailbox;
+    struct status_values values;
+    arena_init(&arena, 64 * 1024);
+    if (respdata_status(response, &arena, &mailbox, &values) == OK &&
+        slice_eq_nocase(mailbox, feed_name(feed)) && (values.has & STATUS_ITEM_UIDNEXT) != 0) {
+        feed->told_uidnext = values.uidnext;
+    }
+    arena_reset(&arena);
+}
+
 static bool cmd_untagged(void *arg, const struct response *response)
 {
     struct feed_cmd *cmd = arg;
@@ -57,6 +71,10 @@ static bool cmd_untagged(void *arg, const struct response *response)
     if (response->kind == RESPONSE_ESEARCH && cmd->search != NULL &&
         upcmd_has_tag(cmd->upcmd, respdata_esearch_tag(response))) {
         feed__map_answer(feed, cmd->search, response);
+        return true;
+    }
+    if (response->kind == RESPONSE_STATUS && cmd->is_status) {
+        take_status(feed, response);
         return true;
     }
     if (response->kind == RESPONSE_FETCH && cmd->is_check) {
@@ -366,6 +384,8 @@ void feed__after_scan(struct feed *feed)
     feed->is_fetching_new = false;
     if (feed__count_is_true(feed)) {
         go_live(feed);
+    } else if (feed__find_runs(feed)) {
+        return;
     } else if (!feed->lost_count && feed->exists > mailbox_exists(feed->mailbox) &&
                feed->syncs_failed == 0) {
         feed->syncs_failed++;
@@ -461,23 +481,9 @@ static bool settle_model(struct feed *feed)
     return feed->store_id != 0;
 }
 
-static void select_done(struct feed *feed, enum status st, const struct response *tagged)
+/* With UIDVALIDITY and UIDNEXT known: is there a model of this mailbox?  Who waits is answered. */
+static void begin_sync(struct feed *feed)
 {
-    if (st != OK) {
-        feed__give_up(feed, st, tagged);
-        return;
-    }
-    feed->is_selecting = false;
-    feed->is_writable = tagged->code != CODE_READ_ONLY;
-    feed->has_modseq = feed->told_modseq > 0;
-    feed->vanished_modseq = feed->told_modseq;
-    if (feed->told_uidvalidity == 0) {
-        feed->told_uidvalidity = 1; /* T5: some servers have none; nothing can be told apart */
-    }
-    if (feed->exists > feed->account->settings->limits.mailbox_messages) {
-        feed__give_up(feed, LIMIT, NULL);
-        return;
-    }
     feed__send_away(feed, feed->told_uidvalidity, false);
     if (!settle_model(feed)) {
         return;
@@ -497,6 +503,46 @@ static void select_done(struct feed *feed, enum status st, const struct response
     }
     if (!is_kept || !feed__check_identity(feed)) {
         feed__go_on(feed);
+    }
+}
+
+static void status_done(struct feed *feed, enum status st, const struct response *tagged)
+{
+    (void)st; /* a server that does not say: what follows from the messages will do */
+    (void)tagged;
+    begin_sync(feed);
+}
+
+/* Some SELECTs lack it (Courier, Winmail, 163.com: T5). */
+static void ask_uidnext(struct feed *feed)
+{
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "STATUS ");
+    outcmd_mailbox(&cmd, feed_name(feed));
+    outcmd_str(&cmd, " (UIDNEXT)");
+    feed__send(feed, &cmd, 0, status_done)->is_status = true;
+}
+
+static void select_done(struct feed *feed, enum status st, const struct response *tagged)
+{
+    if (st != OK) {
+        feed__give_up(feed, st, tagged);
+        return;
+    }
+    feed->is_selecting = false;
+    feed->is_writable = tagged->code != CODE_READ_ONLY;
+    feed->has_modseq = feed->told_modseq > 0;
+    feed->vanished_modseq = feed->told_modseq;
+    if (feed->told_uidvalidity == 0) {
+        feed->told_uidvalidity = 1; /* T5: some servers have none; nothing can be told apart */
+    }
+    if (feed->exists > feed->account->settings->limits.mailbox_messages) {
+        feed__give_up(feed, LIMIT, NULL);
+    } else if (feed->told_uidnext == 0) {
+        ask_uidnext(feed);
+    } else {
+        begin_sync(feed);
     }
 }
 
@@ -524,6 +570,7 @@ static void forget_told(struct feed *feed)
     feed->windows_n = 0;
     ranges_reset(&feed->earlier);
     feed->esearch_is_poor = false;
+    feed->has_run = false;
     feed->is_probing = false;
     feed->syncs_failed = 0;
     buf_reset(&feed->told_flags);

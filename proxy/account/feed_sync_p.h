@@ -47,6 +47,13 @@ bool feed__map(struct feed *feed);
 void feed__drop_map(struct feed *feed);
 /* An ESEARCH for @search; the command's end. */
 void feed__map_answer(struct feed *feed, struct search *search, const struct response *response);
+/* --- feed_runs.c --- */
+/* The model has more messages than there are: find out which have gone, by a few numbers.  False: that
+ * does not pay, or was tried. */
+bool feed__find_runs(struct feed *feed);
+void feed__drop_runs(struct feed *feed);
+/* A FETCH with a UID while that is under way. */
+void feed__runs_answer(struct feed *feed, uint32_t msn, uint32_t uid);
 /* --- feed_check.c --- */
 /* Ask whether what is kept is of this mailbox; false: there is nothing to look at. */
 bool feed__check_identity(struct feed *feed);

@@ -248,3 +248,31 @@ def test_search_modseq_below_the_base(begin, connect):
     result = client.must('UID SEARCH MODSEQ %d' % (middle + 1))
     assert result.search() == [9]
     assert b'(MODSEQ %d)' % box.by_uid(9).modseq in result.named('SEARCH')[0].raw
+
+
+GONE = {'the first': lambda uids: uids[:1], 'the last': lambda uids: uids[-1:], 'the first and the last': lambda uids: [uids[0], uids[-1]],
+        'a run': lambda uids: uids[700:830], 'seven here and there': lambda uids: uids[3::200], 'the first half': lambda uids: uids[:750],
+        'the last half': lambda uids: uids[750:], 'every third': lambda uids: uids[::3], 'nearly all': lambda uids: uids[:-510]}
+
+
+@pytest.mark.parametrize('rung', ['condstore', 'condstore, no esearch'])
+@pytest.mark.parametrize('pattern', GONE)
+def test_t25_vanished_found_by_counts_over_runs(begin, connect, rung, pattern):
+    """Without QRESYNC: a few numbers are asked for their UIDs, not a list of all."""
+    fake, proxy = begin(rung, 1500, upstream='')
+    box = fake.mailbox()
+    client = connect(proxy.port, 'anna', timeout=30)
+    mirror = ladder.Mirror().selected(client.select())
+    mirror.feed(client.must('FETCH 1:* (UID FLAGS)').untagged)
+    box.expunge(GONE[pattern]([m.uid for m in box.messages]))
+    ladder.fill(box, 2)
+    before = len(fake.commands)
+    fake.drop_all()
+
+    def told():
+        mirror.feed(client.must('NOOP').untagged)
+        return mirror.equals(box) is None
+    tools.wait_until(told, what='the expunges')
+    asked = [c for c in fake.commands[before:] if c.verb in ('FETCH', 'UID SEARCH')]
+    if pattern != 'every third':
+        assert asked and all(c.verb == 'FETCH' for c in asked) and len(asked) <= 4, asked
