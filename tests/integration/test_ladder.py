@@ -264,10 +264,11 @@ def test_t25_vanished_found_by_counts_over_runs(begin, connect, rung, pattern):
     client = connect(proxy.port, 'anna', timeout=30)
     mirror = ladder.Mirror().selected(client.select())
     mirror.feed(client.must('FETCH 1:* (UID FLAGS)').untagged)
-    box.expunge(GONE[pattern]([m.uid for m in box.messages]))
-    ladder.fill(box, 2)
     before = len(fake.commands)
-    fake.drop_all()
+    with fake._changed:                 # the link hears nothing of it
+        box.expunge(GONE[pattern]([m.uid for m in box.messages]))
+        ladder.fill(box, 2)
+        fake.drop_all()
 
     def told():
         mirror.feed(client.must('NOOP').untagged)
