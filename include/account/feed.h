@@ -60,6 +60,8 @@ void feed_open_cancel(struct open_request **request);
 void feed_attach(struct feed *feed, struct feed_user *user);
 /* The user's view must be closed before. */
 void feed_detach(struct feed_user *user);
+/* The user is a SELECT: \Recent that it was told early goes to no other (T13). */
+void feed_claim_recent(struct feed_user *user);
 enum feed_knows feed_knows(const struct feed *feed);
 /* Numbers are known and true on its link: feed_open_view() may be called. */
 bool feed_is_mapped(const struct feed *feed);

@@ -450,7 +450,6 @@ void feed_attach(struct feed *feed, struct feed_user *user)
     user->is_early = feed->state != FEED_LIVE;
     user->is_adrift = false;
     user->told = feed->selected;
-    feed->selected.recent = 0; /* goes to one session (T13) */
     if (feed->is_mapped) { /* what went before that needs no telling */
         user->told.exists = mailbox_exists(feed->mailbox);
         user->told.recent = 0;
@@ -742,6 +741,11 @@ struct plan *feed_plan(struct feed *feed)
 uint64_t feed_store_id(const struct feed *feed)
 {
     return feed->store_id;
+}
+
+void feed_claim_recent(struct feed_user *user)
+{
+    user->feed->selected.recent = 0;
 }
 
 enum feed_knows feed_knows(const struct feed *feed)

@@ -177,6 +177,9 @@ static bool enter(struct session *session, struct job *job)
     session->is_read_only = session->is_examine || !feed_is_writable(session->feed);
     session->enabled |= args->is_condstore ? ENABLED_CONDSTORE : 0U;
     session__goto(session, SESSION_SELECTED, "selected");
+    if (!session->is_examine) {
+        feed_claim_recent(&session->feed_user);
+    }
     return session->feed_user.is_early || session__open_view(session);
 }
 

@@ -164,6 +164,7 @@ def test_a_refused_item_harms_nobody_elses(fake, make_proxy, connect, word):
     clients = [connect(proxy.port, 'u') for _ in range(3)]
     for client in clients:
         client.select()
+        client.fetch('1:*', 'FLAGS')    # the mailbox is known
     tags = [clients[0].start('FETCH 1:20 (ENVELOPE X-ODD)'), clients[1].start('FETCH 1:20 (ENVELOPE)'),
             clients[2].start('FETCH 5:9 (INTERNALDATE ENVELOPE BODY.PEEK[])')]
     results = [client.wait(tag) for client, tag in zip(clients, tags)]

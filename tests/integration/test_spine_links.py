@@ -301,6 +301,7 @@ def test_value_without_a_tagged_ok_is_not_kept(fake, make_proxy, connect):
     proxy = make_proxy(fake.port)
     first = connect(proxy.port, 'anna')
     first.select()
+    first.fetch('1:*', 'FLAGS')         # the mailbox is known
     fake.on('UID FETCH', lie, times=1)
     try:
         first.cmd('FETCH 2 BODY.PEEK[]')
