@@ -151,6 +151,12 @@ static void deselect(struct slot *slot)
     outcmd_fini(&cmd);
 }
 
+/* APPEND, streamed or not: the only command for a bulk link that is of no mailbox selected there. */
+static bool is_upload(const struct request *request)
+{
+    return request->to.route == ROUTE_BULK && request->to.feed == NULL;
+}
+
 static void on_want_data(void *arg, struct upcmd *cmd)
 {
     struct request *request = arg;
@@ -188,7 +194,7 @@ void request__send(struct request *request, struct slot *slot)
 {
     request->is_waiting = false;
     request->slot = slot;
-    if (request->is_stream && slot->role == SLOT_BULK && slot->has_examined) {
+    if (is_upload(request) && slot->role == SLOT_BULK && slot->has_examined) {
         deselect(slot);
     }
     request->epoch = slot->epoch;

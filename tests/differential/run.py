@@ -81,8 +81,12 @@ def arguments(argv=None):
     return options
 
 
+# Courier sleeps a second for each, so that no UIDVALIDITY comes twice.
+SELDOM = {'courier': {'rename': 0.15, 'delete': 0.15}}
+
+
 def weights_of(options):
-    weights = {}
+    weights = dict(SELDOM.get(options.server, {}))
     if options.only:
         weights = {name: 0 for name in generate.WEIGHTS}
         weights.update({name: generate.WEIGHTS[name] for name in options.only.split(',')})

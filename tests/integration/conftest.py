@@ -7,12 +7,21 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'support'), str(pathlib.Path(__file__).resolve().parent)]
 
 from imapjudge import fakeserver, imapclient, link as judge_link, proxy as judge_proxy, servers  # noqa: E402
 from imapjudge import tap as judge_tap  # noqa: E402
 
+import unfit  # noqa: E402
+
 SERVER = os.environ.get('IMAPCACHED_SERVER') or 'dovecot'
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        reason = unfit.reason_against(SERVER, item.nodeid)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -45,7 +45,7 @@ EVENTS {{
 class Cyrus(Server):
     """extra: appended to imapd.conf as it is."""
 
-    facts = Facts(name='cyrus', title='Cyrus', delimiter='/')
+    facts = Facts(name='cyrus', title='Cyrus', delimiter='/', takes_bare_lf=False)
     logs = ('stdout.log', 'syslog')
 
     def __init__(self, users=8, extra='', folder=None):

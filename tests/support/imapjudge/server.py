@@ -29,9 +29,11 @@ class Facts:
     prefix: str = ''                # of personal mailboxes but INBOX
     literal_plus: bool = True
     unselect: bool = True
+    move: bool = True
     selects_with_uidnext: bool = True
     condstore: bool = True
     qresync: bool = True
+    takes_bare_lf: bool = True
     is_bad_no: bool = False         # says NO where RFC 9051 wants BAD
 
     def box(self, name):

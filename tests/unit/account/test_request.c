@@ -93,6 +93,37 @@ static void test_answers_behind_a_failed_examine(void **state)
     }
 }
 
+/* Courier refuses an APPEND to the mailbox that its link has EXAMINEd. */
+static void test_upload_leaves_what_its_link_has_examined(void **state)
+{
+    struct office office;
+    const struct destination to = {.route = ROUTE_BULK};
+    struct outcmd cmd;
+    (void)state;
+    begin(&office);
+    office.upstream.max_connections = 3; /* two feeds, one bulk link */
+    open_two(&office);
+    office_rule_add(&office, "EXAMINE \"One\"", BOX("7", "4"), 0);
+    ask_bulk(&guest[0]);
+    office_run(&office, requested);
+    for (int turn = 0; turn < 2; turn++) {
+        outcmd_init(&cmd);
+        outcmd_str(&cmd, "APPEND \"One\" \"x\"");
+        guest[0].requests_n = 0;
+        guest[0].request = account_request(guest[0].account, to, &cmd, &request_ops, &guest[0]);
+        outcmd_fini(&cmd);
+        office_run(&office, requested);
+        assert_int_equal(guest[0].request_st, OK);
+    }
+    ask_bulk(&guest[0]); /* must not rely on the mailbox that was left */
+    office_run(&office, requested);
+    assert_int_equal(office.peers_n, 3);
+    buf_add_char(&office.log, '\0');
+    assert_non_null(strstr(office.log.data, "UID FETCH 1:3 (UID BODY.PEEK[]);CLOSE;APPEND \"One\" \"x\";"
+                                            "APPEND \"One\" \"x\";EXAMINE \"One\";UID FETCH"));
+    end(&office);
+}
+
 static void test_bulk_link_dies(void **state)
 {
     static const char *const stages[] = {"EXAMINE", "UID FETCH"};
@@ -249,6 +280,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_examines_under_way),
         cmocka_unit_test(test_answers_behind_a_failed_examine),
+        cmocka_unit_test(test_upload_leaves_what_its_link_has_examined),
         cmocka_unit_test(test_bulk_link_dies),
         cmocka_unit_test(test_link_of_a_canceled_command_is_closed),
         cmocka_unit_test(test_feed_gets_room_from_an_unused_bulk_link),
