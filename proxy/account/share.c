@@ -5,7 +5,6 @@
 #include <utlist.h>
 #include <xxhash.h>
 
-#include "account/derive.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "feed_p.h"
@@ -16,6 +15,10 @@
 #define KEY_SAME SLICE("=SAME")
 #define KEY_SIZE SLICE("RFC822.SIZE")
 #define KEY_ENVELOPE SLICE("ENVELOPE")
+
+/* What stands beside a BODY[] and says what may be derived from it (derive.h). */
+static const char *const marks[] = {"?=BODY[]", "?=PARTS"};
+enum { MARKS_N = sizeof(marks) / sizeof(marks[0]) };
 
 enum { SHARE_ARENA_BYTES = 256 * 1024, SHARE_SECTIONS_MAX = 32 };
 
@@ -102,8 +105,10 @@ static size_t promote(const struct reading *reading, uint64_t mailbox_id)
             n++;
         }
     }
-    if (find(reading, SLICE("?=BODY[]"), &mark)) {
-        put(store, mailbox_id, reading->record.uid, DERIVE_MARK_KEY, mark);
+    for (size_t i = 0; i < MARKS_N; i++) {
+        if (find(reading, slice_str(marks[i]), &mark)) {
+            put(store, mailbox_id, reading->record.uid, slice_str(marks[i] + 1), mark);
+        }
     }
     return n;
 }
@@ -317,8 +322,10 @@ static void point(const struct reading *from, uint64_t mailbox_id, uint32_t uid)
             LOG(LOG_DEBUG, "share", "msg=\"not shared\" uid=%u", uid);
         }
     }
-    if (find(from, DERIVE_MARK_KEY, &mark)) {
-        put(store, mailbox_id, uid, SLICE("?=BODY[]"), mark);
+    for (size_t i = 0; i < MARKS_N; i++) {
+        if (find(from, slice_str(marks[i] + 1), &mark)) {
+            put(store, mailbox_id, uid, slice_str(marks[i]), mark);
+        }
     }
     buf_fini(&key);
 }
