@@ -513,6 +513,7 @@ static struct built *create_built(void)
     built->settings.cache_dir = CONFIG_DEFAULT_CACHE_DIR;
     built->settings.cache_size_bytes = 10ULL << 30;
     settings_default_auth(&built->settings);
+    built->settings.verify_every = 1000;
     built->settings.log_level = "info";
     built->settings.destroy = destroy_built;
     return built;

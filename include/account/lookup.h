@@ -39,9 +39,17 @@ struct lookup_value {
     uint64_t size;
 };
 
+/* How far the cache is to be trusted (shadow.h); set after lookup_init(). */
+enum lookup_trust {
+    LOOKUP_TRUSTS_ALL,
+    LOOKUP_TRUSTS_STORED, /* nothing is derived */
+    LOOKUP_TRUSTS_ITEMS,  /* nor are octets of sections found */
+};
+
 struct lookup_item;
 struct lookup_parts;
 struct lookup {
+    enum lookup_trust trust;
     struct store *store;
     uint64_t mailbox_id;
     struct stats *stats;

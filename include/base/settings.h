@@ -62,6 +62,7 @@ struct settings {
     struct limit_settings limits;
     const char *cache_dir;
     uint64_t cache_size_bytes;
+    uint32_t verify_every; /* of so many cached answers one is compared with the upstream; 0: none */
     uint32_t auth_ttl_s;      /* a proof answers logins locally this long */
     uint32_t auth_reverify_ms; /* with sessions, a proof is verified again after this; 0: never */
     /* A refusal stands this long: it is repeated, and only a second one after this counts. */

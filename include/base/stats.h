@@ -20,6 +20,8 @@
     X(fetch_hits)                                                                                  \
     X(fetch_misses)                                                                                \
     X(fetch_joins)                                                                                 \
+    X(verify_checks)                                                                               \
+    X(verify_mismatches)                                                                           \
     X(store_commits)                                                                               \
     X(store_dropped_writes)                                                                        \
     X(store_bad_records)                                                                           \

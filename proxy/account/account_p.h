@@ -48,6 +48,7 @@ struct account {
     struct capabilities caps;
     const struct profile *profile; /* of the upstream, once a link is up */
     struct timer *linger;
+    struct shadow *shadow;
     bool is_ending;
 };
 
@@ -57,6 +58,7 @@ struct accounts {
     struct account *by_key;
     struct feed *stirred; /* those that the end of this turn looks at */
     size_t stirred_n;
+    struct distrusted *distrusted; /* by account key (shadow.c) */
     unsigned char proof_key[SECRET_KEY_BYTES];
     struct guard *guard;
     struct login_request *held; /* in order of coming */

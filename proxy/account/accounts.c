@@ -6,6 +6,7 @@
 
 #include "feed_p.h"
 #include "logins_p.h"
+#include "shadow_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -71,6 +72,7 @@ void accounts_destroy(struct accounts **accounts)
     evloop_cancel(all->env.loop, &all->readmit);
     offers__clear(all);
     guard_destroy(&all->guard);
+    shadow__forget(all);
     evloop_remove_hook(all->env.loop, &all->hook);
     settings_release(&all->settings);
     secret_wipe(all->proof_key, sizeof(all->proof_key));
@@ -169,6 +171,7 @@ struct account *account__find(struct accounts *accounts, const struct upstream_s
     account->name = make_name(upstream, login->authcid);
     account->linger = timer_create_on(accounts->env.loop, linger_over, account);
     account->recheck = timer_create_on(accounts->env.loop, proofs__recheck, account);
+    account->shadow = shadow__create(account);
     HASH_ADD_KEYPTR(hh, accounts->by_key, account->key, account->key_len, account);
     return account;
 }
@@ -194,6 +197,7 @@ void account__destroy(struct account *account)
     HASH_ITER(hh, account->feeds, feed, next) {
         feed__destroy(feed);
     }
+    shadow__destroy(&account->shadow);
     while (account->slots != NULL) {
         slot__close(account->slots, true);
     }

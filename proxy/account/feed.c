@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "feed_sync_p.h"
+#include "shadow_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -113,6 +114,7 @@ static struct feed *feed_create(struct account *account, struct slice name)
     ranges_init(&feed->dead, 0);
     ranges_init(&feed->earlier, 0);
     ranges_init(&feed->gone_uids, 0);
+    ranges_init(&feed->wrong, 0);
     task_init(&feed->plan_task, plan_run, feed);
     feed->timer = timer_create_on(loop, timer_over, feed);
     feed->gather = timer_create_on(loop, gather_over, feed);
@@ -132,6 +134,7 @@ static void free_feed(void *ptr)
     ranges_fini(&feed->earlier);
     ranges_fini(&feed->gone_uids);
     alloc_free(feed->gone);
+    ranges_fini(&feed->wrong);
     alloc_free(feed->name);
     alloc_free(feed);
 }
@@ -187,6 +190,7 @@ void feed__destroy(struct feed *feed)
     }
     request__feed_gone(feed);
     share__feed_gone(feed);
+    shadow__feed_gone(feed);
     feed__drop_cmds(feed);
     if (feed->slot != NULL) {
         slot__close(feed->slot, true);

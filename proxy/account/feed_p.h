@@ -112,6 +112,7 @@ struct feed {
     bool is_too_large;   /* more messages than a model may hold */
     struct ranges earlier; /* VANISHED (EARLIER) of the answer that is coming in */
     struct ranges seen;  /* UIDs in a full scan or SEARCH ALL */
+    struct ranges wrong; /* UIDs whose records were found to be wrong (shadow.h) */
     struct ranges dead;  /* vanished: their records go when every view has passed */
     bool is_selecting;   /* SELECT not answered: what comes may be of the mailbox before */
     bool must_check;     /* identity to be checked before it is live */

@@ -415,7 +415,7 @@ static bool get_section(struct lookup *lookup, struct lookup_item *of, struct lo
         out->base = of->item->offset;
         return true;
     }
-    return derive(lookup, of, out);
+    return lookup->trust == LOOKUP_TRUSTS_ALL && derive(lookup, of, out);
 }
 
 static bool get_aging(struct lookup *lookup, struct lookup_item *of, struct lookup_value *out)
@@ -434,7 +434,9 @@ bool lookup_get(struct lookup *lookup, size_t index, struct lookup_value *out)
 {
     struct lookup_item *of = &lookup->items[index];
     bool found = false;
-    if (of->is_kept && lookup->has_record && of->is_octets) {
+    if (of->is_octets && lookup->trust == LOOKUP_TRUSTS_ITEMS) {
+        found = false;
+    } else if (of->is_kept && lookup->has_record && of->is_octets) {
         found = get_section(lookup, of, out);
     } else if (of->is_kept && lookup->has_record) {
         *out = (struct lookup_value){.kind = LOOKUP_TOKEN};

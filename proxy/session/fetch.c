@@ -1,4 +1,5 @@
 /* FETCH and UID FETCH: run, plan ahead, cancel. */
+#include "account/shadow.h"
 #include "base/alloc.h"
 #include "fetch_p.h"
 #include "model/uidset.h"
@@ -194,6 +195,7 @@ static enum emit turn(struct session *session, struct fetch_work *work)
     work->written = 0;
     fetch__read_messages(work);
     store_read_begin(store);
+    work->lookup.trust = shadow_trust(session->account);
     lookup_begin(&work->lookup);
     if (work->has_message) {
         lookup_to(&work->lookup, work->message.uid);
@@ -301,6 +303,7 @@ static bool plan_fetch(struct session *session, struct job *job)
     }
     fetch__read_messages(work);
     store_read_begin(store);
+    work->lookup.trust = shadow_trust(session->account);
     lookup_begin(&work->lookup);
     fetch__ask_ahead(work);
     lookup_end(&work->lookup);

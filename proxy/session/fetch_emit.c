@@ -1,6 +1,7 @@
 /* One FETCH line per message (protocol F1-F12): UID, FLAGS, then the items as they were asked. */
 #include "fetch_p.h"
 
+#include "account/shadow.h"
 #include "imap/emit.h"
 
 void fetch__flush(struct fetch_work *work)
@@ -288,7 +289,8 @@ static enum emit ask_rest(struct fetch_work *work)
     struct literal *literal = &work->literal;
     struct plan *plan = feed_plan(work->session->feed);
     struct fetch_item item = *literal->item;
-    if (work->message.is_vanished || !may_ask_rest(literal)) {
+    if (work->message.is_vanished || !may_ask_rest(literal) ||
+        shadow_was_wrong(work->session->feed, work->message.uid)) {
         return EMIT_ABORT;
     }
     item.has_partial = true;
@@ -432,6 +434,7 @@ static enum emit add_item(struct fetch_work *work, const struct fetch_item *item
     case WHERE_FAILED: /* it was there when the line was begun */
         return EMIT_ABORT;
     case WHERE_CACHED:
+        shadow_served(work->session->feed, work->message.uid, item, found.cached.size);
         add_name(work, item->label);
         if (found.cached.kind == LOOKUP_CONTENT) {
             open_literal(work, item, &found);
