@@ -32,6 +32,8 @@ struct outcmd {
 void outcmd_init(struct outcmd *cmd);
 void outcmd_fini(struct outcmd *cmd);
 void outcmd_reset(struct outcmd *cmd);
+/* @out: initialised and empty. */
+void outcmd_copy(struct outcmd *out, const struct outcmd *cmd);
 bool outcmd_ok(const struct outcmd *cmd);
 /* Octets of a TEXT or LITERAL part. */
 struct slice outcmd_part_bytes(const struct outcmd *cmd, size_t i);

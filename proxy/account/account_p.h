@@ -45,6 +45,7 @@ struct account {
     struct feed *feeds; /* by name */
     struct request *waiting; /* ROUTE_ANY and ROUTE_BULK */
     struct request *sent;
+    struct entry *lists; /* lists.c: answers of LIST and STATUS, asked or kept */
     struct capabilities caps;
     const struct profile *profile; /* of the upstream, once a link is up */
     struct timer *linger;
@@ -84,6 +85,8 @@ struct link_env account__link_env(const struct account *account);
 void account__destroy(struct account *account);
 /* Nobody uses it: start the linger clock; somebody does: stop it. */
 void account__check_use(struct account *account);
+/* --- lists.c --- */
+void lists__clear(struct account *account);
 /* --- proofs.c --- */
 struct proof *proofs__find(struct account *account, const unsigned char hash[SECRET_HASH_BYTES]);
 void proofs__clear(struct account *account);

@@ -192,6 +192,7 @@ void account__destroy(struct account *account)
 {
     account->is_ending = true;
     CHECK(account->users == NULL);
+    lists__clear(account);
     request__fail_waiting(&account->waiting, CANCELED);
     struct feed *feed, *next;
     HASH_ITER(hh, account->feeds, feed, next) {

@@ -28,6 +28,19 @@ void outcmd_reset(struct outcmd *cmd)
     cmd->has_stream = false;
 }
 
+void outcmd_copy(struct outcmd *out, const struct outcmd *cmd)
+{
+    buf_add(&out->bytes, buf_slice(&cmd->bytes));
+    out->parts = alloc_array(cmd->parts_n > 0 ? cmd->parts_n : 1, sizeof(*out->parts));
+    for (size_t i = 0; i < cmd->parts_n; i++) {
+        out->parts[i] = cmd->parts[i];
+    }
+    out->parts_n = cmd->parts_n;
+    out->parts_cap = cmd->parts_n > 0 ? cmd->parts_n : 1;
+    out->failed = cmd->failed;
+    out->has_stream = cmd->has_stream;
+}
+
 bool outcmd_ok(const struct outcmd *cmd)
 {
     return !cmd->failed && buf_ok(&cmd->bytes);

@@ -30,7 +30,7 @@ def test_pipelined_stores_go_in_one_flight(proxy, server, user, tap, connect, si
         if not silent:
             assert b'\\Seen' in told[n]['FLAGS'], (n, told)
     if silent:
-        assert not [r for r in results if r.fetch()]
+        assert sum(len(r.fetch()) for r in results) < 30    # a line too many is legal, one for each is not
     since = tap.since(mark)
     assert len(since.of('UID STORE')) == 100 and since.turns() <= 3, since.turns()
     with server.client(user) as direct:
