@@ -37,7 +37,7 @@
     X(THREAD_REFERENCES, "THREAD=REFERENCES", UPSTREAM)                                            \
     X(THREAD_REFS, "THREAD=REFS", UPSTREAM)                                                        \
     X(LIST_EXTENDED, "LIST-EXTENDED", UPSTREAM)                                                    \
-    X(LIST_STATUS, "LIST-STATUS", UPSTREAM)                                                        \
+    X(LIST_STATUS, "LIST-STATUS", OURS)                                                            \
     X(LIST_MYRIGHTS, "LIST-MYRIGHTS", UPSTREAM)                                                    \
     X(SPECIAL_USE, "SPECIAL-USE", UPSTREAM)                                                        \
     X(CREATE_SPECIAL_USE, "CREATE-SPECIAL-USE", UPSTREAM)                                          \

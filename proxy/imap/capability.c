@@ -122,8 +122,7 @@ void capability_offer_before_login(const struct capability_listener *listener, s
 bool capability_is_offered(const struct capabilities *upstream, enum capability cap)
 {
     /* SORT=DISPLAY and its like mean nothing without SORT, QRESYNC nothing without CONDSTORE */
-    if ((cap == CAP_SORT_DISPLAY && !capability_has(upstream, CAP_SORT)) ||
-        (cap == CAP_LIST_STATUS && !capability_has(upstream, CAP_LIST_EXTENDED))) {
+    if (cap == CAP_SORT_DISPLAY && !capability_has(upstream, CAP_SORT)) {
         return false;
     }
     switch (table[cap].offer) {

@@ -10,10 +10,6 @@ struct kind_row {
 
 /* Which untagged data answers which command; the first kind ends the row. */
 static const struct kind_row kinds[CMD_N][4] = {
-    [CMD_LIST] = {{RESPONSE_LIST, "LIST"}, {RESPONSE_STATUS, "STATUS"},
-                  {RESPONSE_MYRIGHTS, "MYRIGHTS"}},
-    [CMD_LSUB] = {{RESPONSE_LSUB, "LSUB"}},
-    [CMD_NAMESPACE] = {{RESPONSE_NAMESPACE, "NAMESPACE"}},
     [CMD_GETQUOTA] = {{RESPONSE_QUOTA, "QUOTA"}},
     [CMD_SETQUOTA] = {{RESPONSE_QUOTA, "QUOTA"}},
     [CMD_GETQUOTAROOT] = {{RESPONSE_QUOTA, "QUOTA"}, {RESPONSE_QUOTAROOT, "QUOTAROOT"}},
@@ -57,72 +53,6 @@ static void add_words(struct outcmd *cmd, const struct slice *words, size_t n)
         outcmd_str(cmd, i > 0 ? " " : "");
         outcmd_token(cmd, words[i]);
     }
-}
-
-struct option_row {
-    unsigned bit;
-    const char *name;
-};
-
-static void add_options(struct outcmd *cmd, unsigned options, const struct option_row *row,
-                        bool *some)
-{
-    for (; row->name != NULL; row++) {
-        if ((options & row->bit) != 0) {
-            outcmd_str(cmd, *some ? " " : "");
-            outcmd_str(cmd, row->name);
-            *some = true;
-        }
-    }
-}
-
-static const struct option_row select_options[] = {
-    {LIST_SELECT_SUBSCRIBED, "SUBSCRIBED"},   {LIST_SELECT_REMOTE, "REMOTE"},
-    {LIST_SELECT_SPECIAL_USE, "SPECIAL-USE"}, {LIST_SELECT_RECURSIVEMATCH, "RECURSIVEMATCH"},
-    {0, NULL}};
-static const struct option_row return_options[] = {
-    {LIST_RETURN_SUBSCRIBED, "SUBSCRIBED"},   {LIST_RETURN_CHILDREN, "CHILDREN"},
-    {LIST_RETURN_SPECIAL_USE, "SPECIAL-USE"}, {LIST_RETURN_MYRIGHTS, "MYRIGHTS"},
-    {0, NULL}};
-
-static void write_patterns(struct outcmd *cmd, const struct args_list *args)
-{
-    outcmd_mailbox(cmd, args->reference);
-    outcmd_str(cmd, args->patterns_n > 1 ? " (" : " ");
-    for (size_t i = 0; i < args->patterns_n; i++) {
-        outcmd_str(cmd, i > 0 ? " " : "");
-        outcmd_string(cmd, args->patterns[i]);
-    }
-    outcmd_str(cmd, args->patterns_n > 1 ? ")" : "");
-}
-
-static void write_list(struct outcmd *cmd, const struct args_list *args)
-{
-    enum { SELECTS = LIST_SELECT_SUBSCRIBED | LIST_SELECT_REMOTE | LIST_SELECT_RECURSIVEMATCH |
-                     LIST_SELECT_SPECIAL_USE };
-    bool some = false;
-    if ((args->options & SELECTS) != 0) {
-        outcmd_str(cmd, "(");
-        add_options(cmd, args->options, select_options, &some);
-        outcmd_str(cmd, ") ");
-    }
-    write_patterns(cmd, args);
-    if ((args->options & ~(unsigned)SELECTS) == 0) {
-        return;
-    }
-    some = false;
-    outcmd_str(cmd, " RETURN (");
-    add_options(cmd, args->options, return_options, &some);
-    if ((args->options & LIST_RETURN_STATUS) != 0) {
-        struct buf items;
-        buf_init(&items, 0);
-        status_items_write(args->status_items, &items);
-        outcmd_str(cmd, some ? " STATUS (" : "STATUS (");
-        outcmd_token(cmd, buf_slice(&items));
-        outcmd_str(cmd, ")");
-        buf_fini(&items);
-    }
-    outcmd_str(cmd, ")");
 }
 
 static void write_create(struct outcmd *cmd, const struct args_create *args)
@@ -209,9 +139,7 @@ static void write_rename(struct outcmd *cmd, const struct args_rename *args)
 static void write_args(struct outcmd *cmd, const struct command *parsed)
 {
     enum command_id id = parsed->info->id;
-    if (id == CMD_LIST || id == CMD_LSUB) {
-        write_list(cmd, &parsed->args.list);
-    } else if (id == CMD_CREATE) {
+    if (id == CMD_CREATE) {
         write_create(cmd, &parsed->args.create);
     } else if (id == CMD_RENAME) {
         write_rename(cmd, &parsed->args.rename);
@@ -302,10 +230,8 @@ static enum step send_relay(struct session *session, struct job *job)
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_str(&cmd, parsed->info->name);
-    if (parsed->info->id != CMD_NAMESPACE) {
-        outcmd_str(&cmd, " ");
-        write_args(&cmd, parsed);
-    }
+    outcmd_str(&cmd, " ");
+    write_args(&cmd, parsed);
     if (!outcmd_ok(&cmd)) {
         outcmd_fini(&cmd);
         job_finish_str(session, job, "BAD Invalid argument");

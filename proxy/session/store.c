@@ -5,6 +5,7 @@
  * other in one flight, answered as one.  STOREs behind STOREs are sent ahead in their order.  When
  * the link dies, what has no answer is sent again, the oldest first: those sent ahead of it are taken
  * back before, so that an older change is never made after a newer one (promise 2). */
+#include "account/lists.h"
 #include "base/alloc.h"
 #include "write_p.h"
 
@@ -66,6 +67,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     } else {
         work->lost = st;
     }
+    lists_changed(write->session->account, LISTS_STATUS);
     if (--work->open_n == 0) {
         write->status = work->refused != OK ? work->refused : work->lost;
         write->is_done = true;

@@ -16,7 +16,8 @@ extern const struct verb verb_expunge;                        /* expunge.c */
 extern const struct verb verb_append;                         /* append.c */
 extern const struct verb verb_search, verb_sort, verb_thread; /* search.c, sort.c */
 extern const struct verb verb_status;                         /* status.c */
-extern const struct verb verb_relay;                          /* relay.c: LIST, CREATE, ACL ... */
+extern const struct verb verb_list, verb_namespace;           /* list.c, namespace.c */
+extern const struct verb verb_relay;                          /* relay.c: CREATE, ACL ... */
 extern const struct verb verb_refused;                        /* COMPRESS */
 
 #endif

@@ -1,5 +1,6 @@
 #include "write_p.h"
 
+#include "account/lists.h"
 #include "base/log.h"
 
 void write_send(struct write *write, enum route route, struct feed *feed, struct outcmd *cmd,
@@ -16,9 +17,21 @@ void write_send(struct write *write, enum route route, struct feed *feed, struct
     outcmd_fini(cmd);
 }
 
+/* What was said of lists and counts before is not said again. */
+static void forget_lists(const struct write *write)
+{
+    const struct command_info *info = write->job->parsed.info;
+    bool may_show = info->id == CMD_SETACL || info->id == CMD_DELETEACL || info->id == CMD_SETMETADATA;
+    if ((info->flags & COMMAND_WRITES) != 0) {
+        bool is_names = may_show || (info->flags & COMMAND_CHANGES_LIST) != 0;
+        lists_changed(write->session->account, is_names ? LISTS_NAMES | LISTS_STATUS : LISTS_STATUS);
+    }
+}
+
 void write_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct write *write = arg;
+    forget_lists(write);
     write->request = NULL;
     write->is_done = true;
     write->status = st;

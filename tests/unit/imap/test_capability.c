@@ -45,11 +45,11 @@ static void gmail_and_others(void **state)
         ALWAYS " UIDPLUS MOVE CONDSTORE ESEARCH SEARCHRES LIST-EXTENDED LIST-STATUS SPECIAL-USE "
                "QUOTA X-GM-EXT-1 APPENDLIMIT=35651584");
     assert_true(capability_has(&caps, CAP_LITERAL_MINUS));
-    assert_string_equal(offered(""), ALWAYS " ESEARCH SEARCHRES");
+    assert_string_equal(offered(""), ALWAYS " ESEARCH SEARCHRES LIST-STATUS");
     assert_string_equal(offered("qresync LOGINDISABLED AUTH=PLAIN IMAP4rev2 UIDONLY APPENDLIMIT"),
-                        ALWAYS " CONDSTORE QRESYNC ESEARCH SEARCHRES APPENDLIMIT");
+                        ALWAYS " CONDSTORE QRESYNC ESEARCH SEARCHRES LIST-STATUS APPENDLIMIT");
     assert_string_equal(offered("ACL RIGHTS=kxten QUOTA QUOTA=RES-STORAGE RIGHTS=a(b"),
-                        ALWAYS " ESEARCH SEARCHRES QUOTA ACL RIGHTS=kxten QUOTA=RES-STORAGE");
+                        ALWAYS " ESEARCH SEARCHRES LIST-STATUS QUOTA ACL RIGHTS=kxten QUOTA=RES-STORAGE");
     struct buf limited;
     buf_init(&limited, 0);
     (void)offered("APPENDLIMIT=5000");
