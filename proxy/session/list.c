@@ -75,8 +75,7 @@ static bool selects_subscribed(const struct list_work *work)
 static bool wants_tree(const struct list_work *work)
 {
     const struct args_list *args = &work->job->parsed.args.list;
-    return !is_lsub(work) && !is_empty_pattern(args) && !upstream_has(work, CAP_CHILDREN) &&
-           !upstream_has(work, CAP_LIST_EXTENDED);
+    return !is_lsub(work) && !is_empty_pattern(args) && !upstream_has(work, CAP_CHILDREN);
 }
 
 /* The STATUS that the upstream tells with the list itself. */

@@ -12,6 +12,7 @@ from imapjudge import relay, wire
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _LISTS = re.compile(rb'(?i)(\* CAPABILITY |\[CAPABILITY )([^\]\r\n]*)')
+_CHILDREN = re.compile(rb'(?i)\\Has(No)?Children ?')
 _NAMES = re.compile(rb'Dovecot|Cyrus|Courier')
 # NAME is none: it hides what server it is.
 NEEDS = {
@@ -25,6 +26,11 @@ NEEDS = {
     'UNSELECT': rb'^\S+ UNSELECT',
     'ENABLE': rb'^\S+ ENABLE',
     'LIST-STATUS': rb'^\S+ LIST .*RETURN \(.*STATUS',
+    'LIST-EXTENDED': rb'^\S+ LIST (\(|\S+ \(|.* RETURN )',
+    'NAMESPACE': rb'^\S+ NAMESPACE',
+    'CHILDREN': None,
+    'MULTIAPPEND': None,
+    'BINARY': rb'~\{\d',
     'SASL-IR': rb'^\S+ AUTHENTICATE \S+ ',
     'ID': rb'^\S+ ID ',
     'NAME': None,
@@ -101,6 +107,8 @@ class MiddleConnection(relay.RelayConnection):
             w for w in m.group(2).split() if w.decode('latin-1').upper() not in hidden), line)
         if self.relay.codes is not None and self.relay.codes.search(line):
             return b'' if line.startswith(b'* ') else self.relay.codes.sub(rb'\1', line)
+        if 'CHILDREN' in hidden and line.startswith(b'* LIST '):
+            line = _CHILDREN.sub(b'', line)
         if 'NAME' in hidden and line[:2] == b'* ':
             line = b'* ID NIL\r\n' if line.startswith(b'* ID ') else _NAMES.sub(b'Server', line)
         return line
