@@ -120,6 +120,7 @@ class Bench:
                                      log_level='warn').start()
             client = Client(folder / 'client', served.port if served else before.port, user)
             for step in STEPS:
+                time.sleep(2)           # mbsync waits until a Maildir has rested for a second
                 if step == STEPS[2]:
                     client.change(self.octets)
                     self.change_far(user)
