@@ -38,6 +38,7 @@ struct link_env {
     struct tls_client *tls;                   /* NULL only in tests without TLS */
     const struct upstream_settings *upstream; /* outlives the link */
     struct stats *stats;
+    bool awaits_enable; /* also of a server that is known to give what it offers */
 };
 
 struct link_ops {
@@ -126,6 +127,9 @@ bool link_offered(const struct link *link, uint64_t *capabilities_out);
 struct slice link_challenge(const struct link *link);
 bool link_has_qresync(const struct link *link);   /* enabled */
 bool link_has_condstore(const struct link *link); /* enabled */
+/* ready() was told when ENABLE had been sent, and then it was not given: the link is lost for that,
+ * the next one to this server is to wait (link_env.awaits_enable). */
+bool link_presumed_wrongly(const struct link *link);
 /* Commands queued or in flight, IDLE not counted. */
 size_t link_load(const struct link *link);
 

@@ -25,6 +25,7 @@ struct profile {
     bool pushes_flags_in_idle;
     bool may_pipeline_after_done; /* commands behind DONE without waiting for IDLE's tagged OK */
     bool has_sound_qresync;       /* false: QRESYNC is not enabled although it is offered */
+    bool is_sure_to_enable;       /* what it offers, ENABLE gives: nobody waits for its answer */
 };
 
 const struct profile *profile_generic(void);

@@ -48,6 +48,7 @@ struct account {
     struct entry *lists; /* lists.c: answers of LIST and STATUS, asked or kept */
     struct capabilities caps;
     const struct profile *profile; /* of the upstream, once a link is up */
+    bool awaits_enable; /* a link has presumed wrongly what ENABLE would give */
     struct timer *linger;
     struct shadow *shadow;
     bool is_ending;

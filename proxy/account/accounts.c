@@ -185,6 +185,7 @@ struct link_env account__link_env(const struct account *account)
         .tls = env->tls_for(env->tls_arg, account->upstream),
         .upstream = account->upstream,
         .stats = env->stats,
+        .awaits_enable = account->awaits_enable,
     };
 }
 

@@ -17,6 +17,7 @@ enum {
     FEED_FLAG_LIST_MAX = 64 * 1024, /* octets of a FLAGS or PERMANENTFLAGS list */
     FEED_RETRY_FIRST_MS = 1000,
     FEED_RETRY_LAST_MS = 60 * 1000,
+    FEED_UNKNOWN_MANY = 32, /* messages of which nothing is kept: request__expect_bodies() */
     FEED_WINDOW = 10000, /* messages asked for in one FETCH */
     FEED_GONE_MAX = 65536, /* expunges remembered for those who cannot be told yet */
 };

@@ -491,6 +491,9 @@ static void begin_sync(struct feed *feed)
     bool is_kept = feed->knows != FEED_KNOWS_NOTHING;
     feed->must_prove = is_kept && uidnext_fell(feed);
     take_facts(feed);
+    if (!is_kept && feed->exists >= FEED_UNKNOWN_MANY) {
+        request__expect_bodies(feed->account);
+    }
     feed__answered(feed);
     feed__opens_done(feed);
     if (feed->must_prove && mailbox_exists(feed->mailbox) == 0) {

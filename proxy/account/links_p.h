@@ -71,6 +71,9 @@ void slot__rest(struct slot *slot);
 /* --- request.c --- */
 void request__dispatch_all(struct account *account);
 void request__fail_waiting(struct request **list, enum status why);
+/* A mailbox has been opened of which nothing is kept: bodies will be asked for soon.  The link for
+ * them logs in meanwhile, when the account has but one link so far. */
+void request__expect_bodies(struct account *account);
 void request__send(struct request *request, struct slot *slot);
 void request__feed_ready(struct feed *feed);
 /* The slot's link is given up: what is under way on it fails. */

@@ -299,6 +299,13 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
     return NULL;
 }
 
+void request__expect_bodies(struct account *account)
+{
+    if (account->slots_n == 1 && slot__has_room(account)) {
+        (void)slot__open(account, SLOT_BULK, NULL);
+    }
+}
+
 /* Any link that is up, the least burdened by uploads. */
 static struct slot *any_ready(struct account *account)
 {

@@ -88,6 +88,7 @@ static void on_closed(void *owner, struct link *link, enum status why,
         link_peer(link), status_name(why),
         LOG_Q(fail != NULL && fail->status != OK ? slice_str(fail->text) : SLICE("")));
     slot->link = NULL;
+    account->awaits_enable = account->awaits_enable || link_presumed_wrongly(link);
     bool tries_another = why == AUTH && proofs__link_refused(account, slot->hash, refusal) &&
                          proofs__for_link(account) != NULL;
     unlink_slot(slot);

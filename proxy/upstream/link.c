@@ -379,6 +379,11 @@ bool link_has_qresync(const struct link *link)
     return link->has_qresync;
 }
 
+bool link_presumed_wrongly(const struct link *link)
+{
+    return link->presumed_wrongly;
+}
+
 bool link_has_condstore(const struct link *link)
 {
     return link->has_condstore;

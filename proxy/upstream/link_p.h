@@ -2,8 +2,7 @@
 #define UPSTREAM_LINK_P_H
 /* What the files of this folder share.  link.c: life, states, connection events.  receive.c: bytes
  * to responses to whoever they concern.  login.c: greeting to READY.  pipeline.c: commands. wire.c:
- * one command as octets.  idle.c: IDLE.                                               Thread: loop.
- */
+ * one command as octets.  idle.c: IDLE.                                           Thread: loop. */
 #include "base/buf.h"
 #include "imap/outcmd.h"
 #include "imap/reader.h"
@@ -110,6 +109,8 @@ struct link {
     struct buf challenge;
     bool asked_id, asked_enable;
     bool has_qresync, has_condstore;
+    bool is_given_qresync, is_given_condstore; /* said by ENABLED */
+    bool presumes, presumed_wrongly;           /* READY before the answer to ENABLE */
     struct buf said; /* for profile_detect() */
     const struct profile *profile;
 
@@ -123,8 +124,7 @@ struct link {
     bool wants_idle;
     unsigned idle_failures; /* LINK__IDLE_FAILURES_MAX: no more IDLE on this link */
     uint32_t idle_tag;
-    struct timeout idle_timer;
-    struct timeout busy_timer;
+    struct timeout idle_timer, busy_timer;
 
     struct fail fail;
     struct response refusal_copy;

@@ -4,6 +4,8 @@
  * LOGIN
  *     -> CAPABILITY, ID, ENABLE in one flight, what the present knowledge allows; what the answer
  * to CAPABILITY then offers besides, in a second one -> READY
+ * A server whose profile is sure to enable is READY as soon as ID and ENABLE have been sent: the
+ * owner's commands follow in the same flight.
  *
  * RFC 9051 11.1, protocol T41: nothing said before TLS survives it; PREAUTH is never taken, since
  * then nobody has looked at our secret.  Completions do nothing once the link is over. */
@@ -55,11 +57,15 @@ static void login_take_enabled(struct link *link, const struct response *r)
     while (respdata_word(&rest, &word)) {
         if (slice_eq_nocase(word, SLICE("QRESYNC"))) {
             /* RFC 7162 3.2.3: "[ENABLE QRESYNC] ... also implies enabling of CONDSTORE" */
-            link->has_qresync = true;
-            link->has_condstore = true;
+            link->is_given_qresync = true;
+            link->is_given_condstore = true;
         } else if (slice_eq_nocase(word, SLICE("CONDSTORE"))) {
-            link->has_condstore = true;
+            link->is_given_condstore = true;
         }
+    }
+    if (!link->presumes) {
+        link->has_qresync = link->is_given_qresync;
+        link->has_condstore = link->is_given_condstore;
     }
 }
 
@@ -71,7 +77,7 @@ void login__untagged(struct link *link, const struct response *r)
         login_take_code(link, r);
     } else if (r->kind == RESPONSE_ID) {
         login_note_said(link, r->data.text);
-    } else if (r->kind == RESPONSE_ENABLED && link->state == LINK_ENABLE) {
+    } else if (r->kind == RESPONSE_ENABLED && link->asked_enable) {
         login_take_enabled(link, r);
     }
 }
@@ -183,6 +189,9 @@ static void after_done(void *arg, enum status st, const struct response *tagged,
     if (link__is_over(link)) {
         return;
     }
+    if (link->state != LINK_ENABLE) {
+        return; /* READY did not wait for it */
+    }
     if (st == OK) {
         login_take_code(link, tagged);
     }
@@ -190,6 +199,22 @@ static void after_done(void *arg, enum status st, const struct response *tagged,
 }
 
 static const struct upcmd_ops after_ops = {.done = after_done};
+
+static void enable_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct link *link = arg;
+    if (link__is_over(link) || !link->presumes) {
+        after_done(arg, st, tagged, was_sent);
+        return;
+    }
+    if (link->has_qresync != link->is_given_qresync ||
+        link->has_condstore != link->is_given_condstore) {
+        link->presumed_wrongly = true;
+        link__lose(link, PROTOCOL, NULL, "ENABLE does not give what is offered");
+    }
+}
+
+static const struct upcmd_ops enable_ops = {.done = enable_done};
 
 static void login_ask_enable(struct link *link)
 {
@@ -202,9 +227,14 @@ static void login_ask_enable(struct link *link)
     }
     link->asked_enable = true;
     if (has_qresync) {
-        login_send(link, "ENABLE QRESYNC", &after_ops);
+        login_send(link, "ENABLE QRESYNC", &enable_ops);
     } else {
-        login_send(link, "ENABLE CONDSTORE", &after_ops);
+        login_send(link, "ENABLE CONDSTORE", &enable_ops);
+    }
+    link->presumes = profile->is_sure_to_enable && !link->env.awaits_enable;
+    if (link->presumes) {
+        link->has_qresync = has_qresync;
+        link->has_condstore = true;
     }
 }
 
@@ -443,7 +473,7 @@ static void login_go_on(struct link *link)
         return;
     }
     login_ask_rest(link);
-    if (!pipeline__has_internal(link)) {
+    if (link->presumes || !pipeline__has_internal(link)) {
         login_end(link);
     }
 }

@@ -42,14 +42,16 @@ static const struct profile profiles[] = {
      .fresh_ms = FRESH_PUSHED_MS,
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
-     .has_sound_qresync = true},
+     .has_sound_qresync = true,
+     .is_sure_to_enable = true},
     {.name = "cyrus",
      .marks = {"Cyrus"},
      .max_connections = 8,
      .fresh_ms = FRESH_PUSHED_MS,
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
-     .has_sound_qresync = true},
+     .has_sound_qresync = true,
+     .is_sure_to_enable = true},
     /* Looks into the mailbox once a minute in IDLE unless it was built with file monitoring.  Of a
      * message whose file has another name since (flags of a neighbour) it says at times that it is
      * no longer available: "From: System Administrator <root@localhost>" ... */

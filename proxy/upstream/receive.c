@@ -17,7 +17,7 @@ static void read_untagged(struct link *link, const struct response *r)
         link__lose(link, END, r, "the server said BYE");
     } else if (link->state == LINK_GREETING) {
         login__greeting(link, r);
-    } else if (link->state < LINK_READY) {
+    } else if (link->state < LINK_READY || r->kind == RESPONSE_ID || r->kind == RESPONSE_ENABLED) {
         login__untagged(link, r);
     } else {
         pipeline__untagged(link, r);

@@ -115,6 +115,7 @@ struct scripted {
     size_t piece_at;
     char closes_in;    /* the owner closes the link in r(eady), u(ntagged), i(dling); 0: not */
     bool wants_closed; /* run until closed(), not until the script's end */
+    bool awaits_enable;
     bool is_closed;
     bool is_failed;
     struct buf got; /* by the server, not expected yet */
@@ -537,7 +538,8 @@ static inline void scripted_begin(struct scripted *s, const struct step *steps)
                            .resolver = s->resolver,
                            .tls = s->tls_client,
                            .upstream = &s->upstream,
-                           .stats = &s->stats};
+                           .stats = &s->stats,
+                           .awaits_enable = s->awaits_enable};
     s->link = link_create(&env, s->is_probe ? NULL : &s->login, &owner_ops, s);
 }
 

@@ -57,6 +57,57 @@ static void one_flight_after_login(void **state)
     scripted_fini(&s);
 }
 
+static void send_noop(struct scripted *s)
+{
+    probe_send(s, 0, "NOOP", 0);
+}
+
+/* Of a server that names itself so: nobody waits for what it answers to ID and ENABLE. */
+static void enable_is_presumed(void **state)
+{
+    static const struct {
+        const char *greeting, *before, *answer, *log;
+        bool awaits, is_lost;
+    } cases[] = {
+        {"Dovecot", "A2 NOOP\r\n", "* ENABLED QRESYNC\r\n", "ready;0:OK;", false, false},
+        {"Cyrus", "A2 NOOP\r\n", "* ENABLED QRESYNC\r\n", "ready;0:OK;", false, false},
+        {"Dovecot", "A2 NOOP\r\n", "* ENABLED CONDSTORE\r\n",
+         "ready;0:PROTOCOL;closed:PROTOCOL;", false, true},
+        {"Dovecot", "A2 NOOP\r\n", "", "ready;0:PROTOCOL;closed:PROTOCOL;", false, true},
+        {"Dovecot", "", "* ENABLED CONDSTORE\r\n", "ready;0:OK;", true, false},
+        {"some server", "", "* ENABLED QRESYNC\r\n", "ready;0:OK;", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scripted s;
+        char greeting[128], sent[128], answer[128];
+        const struct step steps[] = {S_(greeting),
+                                     C_("A1 AUTHENTICATE PLAIN " PLAIN_B64 "\r\n"),
+                                     DO_(send_noop),
+                                     S_("A1 OK [CAPABILITY " CAPS_POST "] Logged in\r\n"),
+                                     C_(sent),
+                                     QUIET_(5),
+                                     S_(answer),
+                                     C_(*cases[i].before == 0 ? "A2 NOOP\r\n" : ""),
+                                     S_("A2 OK\r\n"),
+                                     QUIET_(5),
+                                     END_};
+        print_message("%s\n", cases[i].greeting);
+        snprintf(greeting, sizeof(greeting), "* OK [CAPABILITY " CAPS_PRE "] %s ready.\r\n",
+                 cases[i].greeting);
+        snprintf(sent, sizeof(sent),
+                 "A3 ID (\"name\" \"imapcached\")\r\nA4 ENABLE QRESYNC\r\n%s",
+                 cases[i].before);
+        snprintf(answer, sizeof(answer), "A3 OK x\r\n%sA4 OK y\r\n", cases[i].answer);
+        scripted_init(&s);
+        s.awaits_enable = cases[i].awaits;
+        s.wants_closed = cases[i].is_lost;
+        scripted_run(&s, steps);
+        assert_string_equal(scripted_log(&s), cases[i].log);
+        scripted_fini(&s);
+    }
+}
+
 static const struct variant ways_in[] = {
     {"capabilities asked, nothing offered",
      (const struct step[]){S_("* OK hello\r\n"), C_("A1 CAPABILITY\r\n"),
@@ -302,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_flight_after_login),
+        cmocka_unit_test(enable_is_presumed),
         cmocka_unit_test(logs_in),
         cmocka_unit_test(is_refused),
         cmocka_unit_test(quotes_and_literals_in_login),
