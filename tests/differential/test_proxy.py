@@ -1,10 +1,10 @@
-"""The proxy judged: IMAPCACHED_DIFF_COMMANDS (20,000) commands in conversations of five sessions, seeds counting up from
-IMAPCACHED_DIFF_SEED (1). A failure names its seed and the command that repeats it."""
+"""The proxy judged before each server: IMAPCACHED_DIFF_COMMANDS (20,000) commands in conversations of five sessions, seeds
+counting up from IMAPCACHED_DIFF_SEED (1). A failure names its seed and the command that repeats it."""
 import os
 
 import pytest
 
-from proxyrun import needs_binary, run
+from proxyrun import SERVERS, needs_binary, run
 
 COMMANDS = int(os.environ.get('IMAPCACHED_DIFF_COMMANDS') or 20000)
 SEED = int(os.environ.get('IMAPCACHED_DIFF_SEED') or 1)
@@ -13,5 +13,7 @@ PER_RUN = min(COMMANDS, 2000)
 
 @needs_binary
 @pytest.mark.parametrize('seed', range(SEED, SEED + -(-COMMANDS // PER_RUN)))
-def test_proxy(seed):
-    assert 'seed %d: %d commands, no difference but the allowed' % (seed, PER_RUN) in run(seed, PER_RUN)
+@pytest.mark.parametrize('server', SERVERS)
+def test_proxy(server, seed):
+    told = run(seed, PER_RUN, '--server', server)
+    assert 'seed %d: %d commands, no difference but the allowed' % (seed, PER_RUN) in told

@@ -17,11 +17,22 @@ import unfit  # noqa: E402
 SERVER = os.environ.get('IMAPCACHED_SERVER') or 'dovecot'
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'alone: measures time or memory, so nothing may run beside it')
+
+
+def pytest_collection_modifyitems(config, items):
+    """Before another server than Dovecot only what concerns the server, and can run there."""
     for item in items:
         reason = unfit.reason_against(SERVER, item.nodeid)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+        if unfit.is_alone(item.nodeid):
+            item.add_marker('alone')
+    if SERVER != 'dovecot':
+        others = [item for item in items if 'server' not in item.fixturenames]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if 'server' in item.fixturenames]
 
 
 @pytest.hookimpl(hookwrapper=True)
