@@ -1,5 +1,6 @@
 /* Bytes in and out of a connection's queues. */
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/alloc.h"
@@ -293,6 +294,7 @@ void conn__linger(struct conn *c)
     for (size_t total = 0; n > 0 && total < LINGER_BYTES; total += sizeof(waste)) {
         n = recv(c->stream.fd, waste, sizeof(waste), MSG_DONTWAIT);
     }
+    explicit_bzero(waste, sizeof(waste)); /* it may have been a login that came too late */
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         conn__destroy(c);
     }
