@@ -29,7 +29,7 @@ static const struct config_key keys[] = {
     {"upstream", "url", CONFIG_URL, 0, 0, 0},
     {"upstream", "ca_file", CONFIG_FILE, IN_UPSTREAM(ca_file), 0, 0},
     {"upstream", "domains", CONFIG_LIST, IN_UPSTREAM(domains), 0, 0},
-    {"upstream", "max_connections", CONFIG_COUNT, IN_UPSTREAM(max_connections), 2, 1000},
+    {"upstream", "max_connections", CONFIG_COUNT, IN_UPSTREAM(max_connections), 1, 1000},
     {"upstream", "connect_timeout", CONFIG_DURATION_MS, IN_UPSTREAM(connect_timeout_ms), 100,
      10 * MINUTE_MS},
     {"upstream", "command_timeout", CONFIG_DURATION_MS, IN_UPSTREAM(command_timeout_ms), 1000,

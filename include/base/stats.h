@@ -26,7 +26,8 @@
     X(store_dropped_writes)                                                                        \
     X(store_bad_records)                                                                           \
     X(store_evicted_bytes)                                                                         \
-    X(resyncs)
+    X(resyncs)                                                                                     \
+    X(feeds_parked)
 
 enum stats_counter {
 #define STATS_ENUM(name) STAT_##name,

@@ -152,6 +152,8 @@ size_t link_stream_write(struct upcmd *cmd, struct slice bytes);
 bool link_stream_more(struct upcmd *cmd, struct outcmd *more);
 void link_stream_end(struct upcmd *cmd);
 
+/* IDLE is offered, and was not refused. */
+bool link_takes_idle(const struct link *link);
 /* How long after a round trip what the link has told counts as fresh: the profile's time, a short one
  * where the server takes no IDLE. */
 uint32_t link_fresh_ms(const struct link *link);

@@ -6,7 +6,8 @@
  *   accounts ── account ── slots   (one link each: spare, feed or bulk)
  *                     ├── feeds   (one mailbox each; its slot while it has one)
  *                     ├── proofs  (secrets the upstream has accepted)
- *                     └── waiting (requests for which no link is up yet)
+ *                     ├── waiting (requests for which no link is up yet)
+ *                     └── line    (mailboxes that need a link and have none, budget_p.h)
  * Thread: loop. */
 #include <uthash.h>
 
@@ -52,6 +53,18 @@ struct account {
     struct timer *linger;
     struct shadow *shadow;
     bool is_ending;
+    /* budget.c */
+    struct feed *line; /* need a link and have none, the most urgent first */
+    struct task line_task;
+    struct timer *line_timer;
+    bool wants_side; /* an upload waits for a link, and all are mailboxes' */
+    /* reach.c */
+    struct timer *pause; /* until the next attempt to make a link */
+    struct timer *patience;
+    unsigned failed_n; /* attempts in a row */
+    uint64_t failed_ms; /* when the last of them did */
+    bool is_away;
+    uint64_t away_ms; /* since when */
 };
 
 struct accounts {

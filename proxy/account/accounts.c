@@ -172,6 +172,8 @@ struct account *account__find(struct accounts *accounts, const struct upstream_s
     account->linger = timer_create_on(accounts->env.loop, linger_over, account);
     account->recheck = timer_create_on(accounts->env.loop, proofs__recheck, account);
     account->shadow = shadow__create(account);
+    budget__init(account);
+    reach__init(account);
     HASH_ADD_KEYPTR(hh, accounts->by_key, account->key, account->key_len, account);
     return account;
 }
@@ -210,6 +212,8 @@ void account__destroy(struct account *account)
     HASH_DEL(account->accounts->by_key, account);
     timer_destroy(&account->linger);
     timer_destroy(&account->recheck);
+    budget__fini(account);
+    reach__fini(account);
     settings_release(&account->settings);
     alloc_free(account->key);
     alloc_free(account->name);
@@ -292,7 +296,8 @@ struct feed *account_find_feed(struct account *account, struct slice name)
     struct feed *feed = NULL;
     HASH_FIND(hh, account->feeds, name.data, name.len, feed);
     bool is_used = feed != NULL && feed->state != FEED_ENDED &&
-                   (feed->knows == FEED_KNOWS_FLAGS || feed->users != NULL);
+                   (feed->users != NULL ||
+                    (feed->knows == FEED_KNOWS_FLAGS && feed->state != FEED_DOWN));
     return is_used ? feed : NULL;
 }
 

@@ -182,6 +182,7 @@ void feed__destroy(struct feed *feed)
     }
     feed->state = FEED_ENDED;
     HASH_DEL(account->feeds, feed);
+    budget__leave(feed);
     unstir(feed);
     feed__open_failed(feed, CANCELED, SLICE(""));
     feed__refreshes_done(feed, CANCELED);
@@ -216,62 +217,115 @@ void feed__end(struct feed *feed, const char *text)
 
 /* --- its link --------------------------------------------------------------------------------- */
 
-static struct feed *oldest_unused(struct account *account, size_t *n_out)
+static bool is_used(const struct feed *feed)
 {
-    struct feed *feed, *next, *oldest = NULL;
-    *n_out = 0;
-    HASH_ITER(hh, account->feeds, feed, next) {
-        if (feed->state == FEED_LIVE && feed->users == NULL && feed->opens == NULL &&
-            feed->refreshes == NULL && feed->cmds == NULL && link_load(feed->slot->link) == 0) {
-            ++*n_out;
-            oldest = oldest == NULL || feed->left_ms < oldest->left_ms ? feed : oldest;
-        }
-    }
-    return oldest;
+    return feed->users != NULL || feed->opens != NULL || feed->waiting != NULL ||
+           feed->refreshes != NULL;
 }
 
-/* Let go of the feed unused for longest; its link becomes a spare one. */
-static void release(struct feed *feed)
+/* What was true a short while ago may be shown while the server cannot be asked (design section 11),
+ * and saves work when the mailbox is opened again. */
+static bool has_recent_model(const struct feed *feed)
 {
-    struct slot *slot = feed->slot;
-    feed__persist(feed);
-    feed->slot = NULL;
-    slot__set_role(slot, SLOT_SPARE, NULL);
-    feed->state = FEED_DOWN;
-    feed__destroy(feed);
+    uint64_t ttl_ms = (uint64_t)feed->account->settings->auth_ttl_s * 1000;
+    return feed->knows == FEED_KNOWS_FLAGS && feed->plan != NULL && now_ms(feed) - feed->place.seen_ms < ttl_ms;
 }
 
-static void connect_feed(struct feed *feed)
+/* It is opened as it was. */
+static bool shows_kept(const struct feed *feed)
+{
+    bool has_link = feed->state == FEED_LIVE || feed->state == FEED_SYNCING;
+    return !has_link && reach__shows_models(feed->account) && has_recent_model(feed);
+}
+
+static bool can_be_opened(const struct feed *feed)
+{
+    return feed->state == FEED_LIVE || feed__can_be_early(feed) || shows_kept(feed);
+}
+
+/* How long the feed stays without users and link. */
+static uint64_t keep_ms(struct feed *feed)
 {
     struct account *account = feed->account;
-    size_t unused;
-    struct feed *oldest = oldest_unused(account, &unused);
-    struct slot *slot = slot__spare(account);
-    if (slot == NULL && oldest != NULL &&
-        (unused >= ACCOUNT_UNUSED_FEEDS_MAX || !slot__has_room(account))) {
-        release(oldest);
-        slot = slot__spare(account);
+    struct feed *other, *next, *oldest = feed;
+    size_t n = 0;
+    if (!has_recent_model(feed) || account->is_ending) {
+        return 0;
     }
-    if (slot != NULL) {
-        slot__set_role(slot, SLOT_FEED, feed);
-        feed->slot = slot;
-        feed__select(feed);
-        return;
+    HASH_ITER(hh, account->feeds, other, next) {
+        if (other->state == FEED_DOWN && !is_used(other)) {
+            n++;
+            oldest = other->left_ms < oldest->left_ms ? other : oldest;
+        }
     }
-    if (!slot__has_room(account)) {
-        slot__close_unused_bulk(account);
+    if (n > BUDGET_MODELS_MAX) {
+        timer_set_ms(oldest->timer, 0);
     }
-    if (slot__has_room(account)) {
-        slot = slot__open(account, SLOT_FEED, feed);
+    return oldest == feed && n > BUDGET_MODELS_MAX
+               ? 0
+               : (uint64_t)account->settings->auth_ttl_s * 1000 - (now_ms(feed) - feed->place.seen_ms);
+}
+
+/* The first and second time at once: it may just have been a link gone stale. */
+static uint64_t retry_ms(const struct feed *feed)
+{
+    uint64_t ms = feed->place.losses_n < 2 ? 0 : FEED_RETRY_MS * (uint64_t)(feed->place.losses_n - 1);
+    ms = ms > 4 * FEED_RETRY_MS ? 4 * FEED_RETRY_MS : ms;
+    for (unsigned i = FEED_LOSSES_MAX; i <= feed->place.syncs_lost_n && ms < FEED_RETRY_LAST_MS; i++) {
+        ms = ms < 2 * FEED_RETRY_MS ? 2 * FEED_RETRY_MS : ms * 2;
     }
-    if (slot == NULL) {
-        feed__open_failed(feed, LIMIT, SLICE(""));
-        request__fail_waiting(&feed->waiting, LIMIT);
-        feed__check_use(feed);
-        return;
+    return ms < FEED_RETRY_LAST_MS ? ms : FEED_RETRY_LAST_MS;
+}
+
+bool feed__is_hopeless(const struct feed *feed)
+{
+    return reach__is_away(feed->account) ||
+           (feed->state == FEED_DOWN && feed->place.syncs_lost_n >= FEED_LOSSES_MAX);
+}
+
+void feed__need(struct feed *feed)
+{
+    feed->place.used_ms = now_ms(feed);
+    if (feed->state != FEED_DOWN) {
+        feed->place.is_visit = false;
+    } else if (feed->place.is_parked || !timer_is_set(feed->timer)) { /* else it is tried again soon */
+        timer_stop(feed->timer);
+        budget__want(feed, false);
     }
+}
+
+void feed__take_slot(struct feed *feed, struct slot *slot, bool is_opened)
+{
+    timer_stop(feed->timer);
+    feed->place.got_ms = now_ms(feed);
+    feed->place.is_parked = false;
+    feed->place.is_yielding = false;
+    feed->wants_probe = false;
     feed->slot = slot;
-    feed->state = FEED_WAITING;
+    if (is_opened) {
+        feed->state = FEED_WAITING;
+    } else {
+        slot__set_role(slot, SLOT_FEED, feed);
+        feed__select(feed);
+    }
+}
+
+void feed__park(struct feed *feed)
+{
+    struct slot *slot = feed->slot;
+    LOG(LOG_DEBUG, "feed", "msg=parked account=%s mailbox=%s", feed->account->name,
+        LOG_Q(feed_name(feed)));
+    stats_add(feed->account->accounts->env.stats, STAT_feeds_parked, 1);
+    feed__persist(feed);
+    feed->slot = NULL;
+    feed->state = FEED_DOWN;
+    feed->place.seen_ms = now_ms(feed);
+    feed->place.is_parked = true;
+    feed->place.is_visit = false;
+    feed->place.is_yielding = false;
+    timer_stop(feed->timer);
+    slot__set_role(slot, SLOT_SPARE, NULL);
+    feed__check_use(feed);
 }
 
 void feed__slot_ready(struct feed *feed)
@@ -289,65 +343,109 @@ void feed__wake_users(struct feed *feed)
     }
 }
 
-void feed__slot_lost(struct feed *feed, enum status why, bool was_ready)
+void feed__slot_lost(struct feed *feed, bool was_ready)
 {
+    struct refresh_request *request;
     if (feed->state == FEED_LIVE) {
-        feed->retry_ms = 0;
+        feed->place.seen_ms = now_ms(feed);
+        feed->place.losses_n = feed->place.seen_ms - feed->place.live_ms >= FEED_STEADY_MS ? 0 : feed->place.losses_n;
+    } else if (was_ready) {
+        feed->place.syncs_lost_n++;
     }
+    feed->place.losses_n++;
     feed->slot = NULL;
     feed->state = FEED_DOWN;
+    feed->place.is_yielding = false;
     feed__drop_cmds(feed);
     timer_stop(feed->timer);
-    if (!was_ready || feed->retry_ms > 0) {
-        feed__open_failed(feed, why == AUTH ? NETWORK : why, SLICE(""));
-        request__fail_waiting(&feed->waiting, NETWORK);
-    } /* else it may just have been a link gone stale */
-    feed__refreshes_done(feed, NETWORK);
+    DL_FOREACH(feed->refreshes, request) {
+        request->is_asked = false;
+    }
+    if (feed__is_hopeless(feed)) {
+        feed__give_up_waiting(feed, NETWORK);
+    }
     feed__check_use(feed);
     feed__wake_users(feed);
 }
 
-/* The first time at once, then after twice as long each time. */
-static void retry_later(struct feed *feed)
+void feed__give_up_waiting(struct feed *feed, enum status why)
 {
-    timer_set_ms(feed->timer, feed->retry_ms);
-    feed->retry_ms = feed->retry_ms == 0                       ? FEED_RETRY_FIRST_MS
-                     : feed->retry_ms * 2 > FEED_RETRY_LAST_MS ? FEED_RETRY_LAST_MS
-                                                               : feed->retry_ms * 2;
-}
-
-/* Try again soon when somebody needs it, else go. */
-void feed__check_use(struct feed *feed)
-{
-    bool is_used = feed->users != NULL || feed->opens != NULL || feed->waiting != NULL;
-    if (feed->state == FEED_ENDED) {
+    if (feed->state == FEED_LIVE) {
         return;
     }
-    if (feed->state == FEED_DOWN && !is_used) {
-        timer_set_ms(feed->timer, 0);
-    } else if (feed->state == FEED_DOWN && !timer_is_set(feed->timer)) {
-        retry_later(feed);
+    if (reach__is_away(feed->account) && has_recent_model(feed)) {
+        feed__opens_done(feed); /* once it may be shown */
+    } else {
+        feed__open_failed(feed, why, SLICE(""));
+    }
+    request__fail_waiting(&feed->waiting, why);
+    feed__refreshes_done(feed, why);
+    feed__check_use(feed);
+    feed__wake_users(feed);
+}
+
+/* Without a link: it gets in line for one, now or later, or goes. */
+static void check_down(struct feed *feed)
+{
+    bool is_needed = feed->opens != NULL || feed->waiting != NULL || feed->refreshes != NULL;
+    if (!is_used(feed)) {
+        budget__leave(feed);
+        timer_set_ms(feed->timer, keep_ms(feed));
+        return;
+    }
+    if (feed->place.is_in_line && feed->place.is_parked && !is_needed && !feed->place.is_visit) {
+        budget__leave(feed); /* whoever needed it has left */
+    }
+    if (feed->place.is_in_line || (timer_is_set(feed->timer) && !is_needed)) {
+        return;
+    }
+    if (feed->place.is_parked && !is_needed) {
+        timer_set_ms(feed->timer, BUDGET_VISIT_MS);
+    } else if (!feed->place.is_parked && retry_ms(feed) > 0) {
+        if (!timer_is_set(feed->timer)) {
+            timer_set_ms(feed->timer, retry_ms(feed));
+        }
+    } else {
+        timer_stop(feed->timer);
+        budget__want(feed, false);
+    }
+}
+
+/* How soon the server is to be asked, when nobody else makes us: what is not told in IDLE would not
+ * reach clients that idle. */
+static uint32_t tick_ms(const struct feed *feed)
+{
+    const struct link *link = feed->slot->link;
+    return !link_takes_idle(link)                      ? FEED_POLL_MS
+           : !link_profile(link)->pushes_flags_in_idle ? FEED_ASK_MS
+                                                       : FEED_TICK_MS;
+}
+
+void feed__check_use(struct feed *feed)
+{
+    if (feed->state == FEED_DOWN) {
+        check_down(feed);
     } else if (feed->state == FEED_LIVE) {
-        timer_set_ms(feed->timer, is_used ? FEED_TICK_MS : FEED_UNUSED_MS);
+        timer_set_ms(feed->timer, is_used(feed) ? tick_ms(feed) : FEED_UNUSED_MS);
     }
 }
 
 static void timer_over(void *arg)
 {
     struct feed *feed = arg;
-    bool is_used = feed->users != NULL || feed->opens != NULL || feed->waiting != NULL;
-    if (!is_used && feed->refreshes == NULL) {
-        if (feed->state == FEED_DOWN || feed->state == FEED_LIVE) {
-            feed__destroy(feed);
-        }
-        return;
-    }
-    if (feed->state == FEED_DOWN) {
-        connect_feed(feed);
+    if (feed->state == FEED_DOWN && !is_used(feed)) {
+        feed__destroy(feed);
+    } else if (feed->state == FEED_DOWN) {
+        bool is_needed = feed->opens != NULL || feed->waiting != NULL || feed->refreshes != NULL;
+        budget__want(feed, feed->place.is_parked && !is_needed);
+    } else if (feed->state == FEED_LIVE && !is_used(feed)) {
+        feed__park(feed); /* its model stays for a while */
     } else if (feed->state == FEED_LIVE) {
         (void)feed_refresh(feed, true, NULL, NULL); /* a sync point, and whether the link lives */
-        feed__persist(feed);
-        timer_set_ms(feed->timer, FEED_TICK_MS);
+        if (now_ms(feed) - feed->persisted_ms >= FEED_TICK_MS) {
+            feed__persist(feed);
+        }
+        timer_set_ms(feed->timer, tick_ms(feed));
     }
 }
 
@@ -372,7 +470,7 @@ static void run_open(void *arg)
 {
     struct open_request *request = arg;
     struct feed *feed = request->feed;
-    if (feed != NULL && feed->state != FEED_LIVE && !feed__can_be_early(feed)) {
+    if (feed != NULL && !can_be_opened(feed)) {
         return; /* lost again in between: with the next SELECT */
     }
     finish_open(request);
@@ -396,7 +494,7 @@ void feed__open_failed(struct feed *feed, enum status why, struct slice text)
 void feed__opens_done(struct feed *feed)
 {
     struct open_request *request;
-    if (feed->state != FEED_LIVE && !feed__can_be_early(feed)) {
+    if (!can_be_opened(feed)) {
         return;
     }
     DL_FOREACH(feed->opens, request) {
@@ -409,6 +507,11 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
 {
     struct feed *feed = NULL;
     HASH_FIND(hh, account->feeds, name.data, name.len, feed);
+    if (feed != NULL && feed->state == FEED_DOWN && !feed->place.is_parked && !is_used(feed) &&
+        !reach__is_away(account)) {
+        feed__destroy(feed); /* kept in case the server should be away; what is on disk is surer */
+        feed = NULL;
+    }
     if (feed == NULL) {
         feed = feed_create(account, name);
     }
@@ -420,9 +523,11 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
     buf_init(&request->text, 4096);
     task_init(&request->task, run_open, request);
     DL_APPEND(feed->opens, request);
-    if (feed->state == FEED_DOWN) {
+    if (reach__is_away(account)) {
+        feed__give_up_waiting(feed, NETWORK);
+    } else if (feed->state == FEED_DOWN) {
         timer_stop(feed->timer);
-        connect_feed(feed);
+        feed__need(feed);
     } else if (feed->state == FEED_LIVE || feed__can_be_early(feed)) {
         if (feed->state != FEED_LIVE || feed_is_fresh(feed)) {
             evloop_defer(account__loop(account), &request->task, EVLOOP_SOON);
@@ -430,6 +535,7 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
             feed->wants_probe = true;
             feed__stir(feed);
         }
+        feed__need(feed);
     }
     return request;
 }
@@ -451,7 +557,7 @@ void feed_open_cancel(struct open_request **request)
 void feed_attach(struct feed *feed, struct feed_user *user)
 {
     user->feed = feed;
-    user->is_early = feed->state != FEED_LIVE;
+    user->is_early = feed->state != FEED_LIVE && !shows_kept(feed);
     user->is_adrift = false;
     user->told = feed->selected;
     if (feed->is_mapped) { /* what went before that needs no telling */
@@ -482,13 +588,16 @@ void feed_detach(struct feed_user *user)
 
 bool feed_is_fresh(const struct feed *feed)
 {
+    if (feed->place.is_parked && feed->state == FEED_DOWN && feed->knows == FEED_KNOWS_FLAGS) {
+        return now_ms(feed) - feed->tagged_ms < FEED_PARKED_FRESH_MS;
+    }
     return feed->state == FEED_LIVE && feed__count_is_true(feed) && !feed->is_fetching_new &&
            now_ms(feed) - feed->tagged_ms < link_fresh_ms(feed->slot->link);
 }
 
 bool feed_is_away(const struct feed *feed)
 {
-    return feed->state != FEED_LIVE && feed->retry_ms > FEED_RETRY_FIRST_MS;
+    return feed__is_hopeless(feed);
 }
 
 static void finish_refresh(void *arg)
@@ -533,12 +642,14 @@ struct refresh_request *feed_refresh(struct feed *feed, bool must_ask, refresh_f
     task_init(&request->task, finish_refresh, request);
     DL_APPEND(feed->refreshes, request);
     feed__stir(feed);
-    if (feed->state == FEED_DOWN || feed->state == FEED_ENDED) {
+    if (feed->state == FEED_ENDED || feed__is_hopeless(feed)) {
         refresh_done_later(request, NETWORK);
     } else if (!must_ask && feed_is_fresh(feed)) {
         refresh_done_later(request, OK);
     } else if (!must_ask && feed->is_probing) {
         request->is_asked = true;
+    } else if (done != NULL) {
+        feed__need(feed);
     }
     return request;
 }
@@ -549,6 +660,9 @@ void feed_refresh_cancel(struct refresh_request **request)
     *request = NULL;
     if (gone->feed != NULL) {
         DL_DELETE(gone->feed->refreshes, gone);
+        if (gone->feed->state == FEED_DOWN) {
+            feed__check_use(gone->feed);
+        }
     } else {
         evloop_cancel(gone->loop, &gone->task);
     }
@@ -587,7 +701,8 @@ void feed__settle(struct feed *feed)
 
 void feed__recheck(struct feed *feed)
 {
-    if (feed->state == FEED_LIVE && feed->users == NULL && feed->opens == NULL) {
+    bool is_settled = feed->state == FEED_LIVE || feed->state == FEED_DOWN;
+    if (is_settled && feed->users == NULL && feed->opens == NULL) {
         feed__destroy(feed);
     } else if (feed->state == FEED_LIVE) {
         request__forget_selection(feed);
@@ -637,7 +752,8 @@ void feed__live(struct feed *feed)
     feed__mapped(feed);
     feed->knows = FEED_KNOWS_FLAGS;
     feed->is_answered = false; /* from now on the model answers */
-    feed->retry_ms = 0;
+    feed->place.syncs_lost_n = 0;
+    feed->place.live_ms = now_ms(feed);
     feed->syncs_failed = 0;
     feed->tagged_ms = now_ms(feed);
     if (feed->has_modseq) {
@@ -713,11 +829,12 @@ void feed__end_of_turn(struct feed *feed)
         DL_FOREACH(feed->refreshes, request) {
             feed->wants_probe = feed->wants_probe || !request->is_asked;
         }
-        if (feed->wants_probe) {
+        if (feed->wants_probe && !feed->place.is_yielding) {
             feed__probe(feed);
         }
         tell_or_gather(feed);
     }
+    budget__kick(feed->account);
 }
 
 /* --- questions -------------------------------------------------------------------------------- */
@@ -764,7 +881,7 @@ bool feed_is_mapped(const struct feed *feed)
 
 bool feed_is_writable(const struct feed *feed)
 {
-    return feed->is_writable;
+    return feed->is_writable && !reach__is_away(feed->account);
 }
 
 uint64_t feed_vanished_modseq(const struct feed *feed)

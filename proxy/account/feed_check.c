@@ -122,6 +122,7 @@ bool feed__forget_model(struct feed *feed)
     }
     feed->knows = FEED_KNOWS_NOTHING;
     feed->is_mapped = false;
+    request__fail_waiting(&feed->waiting, CANCELED); /* they are about the other mailbox */
     request__forget_selection(feed);
     if (feed->plan != NULL) {
         plan_destroy(&feed->plan);

@@ -15,8 +15,6 @@ enum {
     FEED_TICK_MS = 5 * 60 * 1000,
     FEED_GATHER_MS = 50,
     FEED_FLAG_LIST_MAX = 64 * 1024, /* octets of a FLAGS or PERMANENTFLAGS list */
-    FEED_RETRY_FIRST_MS = 1000,
-    FEED_RETRY_LAST_MS = 60 * 1000,
     FEED_UNKNOWN_MANY = 32, /* messages of which nothing is kept: request__expect_bodies() */
     FEED_WINDOW = 10000, /* messages asked for in one FETCH */
     FEED_GONE_MAX = 65536, /* expunges remembered for those who cannot be told yet */
@@ -124,7 +122,7 @@ struct feed {
     bool wants_recheck;  /* to be selected anew once it is live */
     uint64_t tagged_ms;  /* last complete round trip */
     uint64_t persisted_ms;
-    uint32_t retry_ms;
+    struct budget_place place;
     unsigned syncs_failed;
     bool is_changed;     /* users are to be told */
     uint64_t told_ms;
@@ -158,8 +156,8 @@ struct refresh_request {
 /* --- feed.c --- */
 void feed__destroy(struct feed *feed);
 void feed__slot_ready(struct feed *feed);
-/* was_ready: it was logged in; such a loss is worth one more attempt before anybody is told. */
-void feed__slot_lost(struct feed *feed, enum status why, bool was_ready);
+/* was_ready: it was logged in. */
+void feed__slot_lost(struct feed *feed, bool was_ready);
 /* Its own commands under way are forgotten: the link is not its any more. */
 void feed__drop_cmds(struct feed *feed);
 void feed__live(struct feed *feed);

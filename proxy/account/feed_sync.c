@@ -134,6 +134,9 @@ void feed__give_up(struct feed *feed, enum status why, const struct response *ta
     feed->state = FEED_DOWN;
     feed__drop_cmds(feed);
     timer_stop(feed->timer);
+    feed->place.is_yielding = false;
+    feed->place.syncs_lost_n = feed->place.syncs_lost_n < FEED_LOSSES_MAX ? FEED_LOSSES_MAX
+                                                              : feed->place.syncs_lost_n + 1;
     slot__set_role(slot, SLOT_SPARE, NULL);
     feed__open_failed(feed, why, buf_slice(&text));
     feed__refreshes_done(feed, NETWORK);

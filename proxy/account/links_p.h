@@ -3,6 +3,7 @@
 /* The links of an account (slots.c) and the commands that wait for them or are under way on them
  * (request.c).  Owner of memory: the account.  Thread: loop. */
 #include "account_p.h"
+#include "budget_p.h"
 
 enum slot_role { SLOT_SPARE, SLOT_FEED, SLOT_BULK };
 
@@ -15,6 +16,7 @@ struct slot {
     unsigned char hash[SECRET_HASH_BYTES]; /* of that password */
     enum slot_role role;
     bool is_ready;
+    uint64_t begun_ms;
     struct feed *feed;      /* FEED: whose; BULK: whose mailbox is EXAMINEd, or NULL */
     bool has_examined;      /* BULK: some mailbox, also one that is of no interest any more */
     uint32_t known_uidnext; /* BULK: UIDs below are known to the link (design 5.8) */
@@ -61,7 +63,6 @@ struct slot *slot__adopt(struct account *account, struct link **link);
 bool slot__is_ready(const struct slot *slot);
 /* A ready spare slot, or NULL. */
 struct slot *slot__spare(struct account *account);
-bool slot__has_room(const struct account *account);
 /* Make room: a bulk link with nothing under way goes. */
 void slot__close_unused_bulk(struct account *account);
 void slot__set_role(struct slot *slot, enum slot_role role, struct feed *feed);

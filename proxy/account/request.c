@@ -101,6 +101,7 @@ static void leave_slot(struct request *request)
     }
     account_request_pause(request, false);
     request->upcmd = NULL;
+    budget__kick(request->account);
 }
 
 static bool on_untagged(void *arg, const struct response *response)
@@ -286,7 +287,7 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
         slot__set_role(slot, SLOT_BULK, NULL);
         return slot;
     }
-    if (n < most && slot__has_room(request->account)) {
+    if (n < most && budget__may_open(request->account)) {
         *wait_out = slot__open(request->account, SLOT_BULK, NULL) != NULL;
         return NULL;
     }
@@ -301,7 +302,7 @@ static struct slot *find_bulk(const struct request *request, bool *wait_out)
 
 void request__expect_bodies(struct account *account)
 {
-    if (account->slots_n == 1 && slot__has_room(account)) {
+    if (account->slots_n == 1 && budget__may_open(account)) {
         (void)slot__open(account, SLOT_BULK, NULL);
     }
 }
@@ -318,10 +319,16 @@ static struct slot *any_ready(struct account *account)
     return best;
 }
 
-/* One that is being made will be up soon, or say why not. */
-static bool is_connecting(const struct account *account)
+/* One that is being made, or is about to be tried, will be up soon, or say why not. */
+static bool is_coming(const struct account *account)
 {
     const struct slot *slot;
+    if (reach__is_away(account)) {
+        return false;
+    }
+    if (reach__is_pausing(account)) {
+        return true;
+    }
     DL_FOREACH(account->slots, slot) {
         if (!slot->is_ready) {
             return true;
@@ -333,14 +340,24 @@ static bool is_connecting(const struct account *account)
 static void dispatch_feed(struct request *request)
 {
     struct feed *feed = request->to.feed;
-    if (feed->state == FEED_LIVE && slot__is_ready(feed->slot)) {
-        request__send(request, feed->slot);
-    } else if (feed->state == FEED_LIVE || feed->state == FEED_WAITING || feed->state == FEED_SYNCING ||
-               (feed->state == FEED_DOWN && feed->retry_ms <= FEED_RETRY_FIRST_MS)) {
-        wait_for_feed(request); /* lost just now: the first attempt is about to begin */
-    } else {
+    if (feed->state == FEED_ENDED || feed__is_hopeless(feed)) {
         fail_later(request, NETWORK);
+        return;
     }
+    feed__need(feed);
+    if (feed->state == FEED_LIVE && slot__is_ready(feed->slot) && !feed->place.is_yielding) {
+        request__send(request, feed->slot);
+    } else {
+        wait_for_feed(request); /* parked, or lost just now */
+    }
+}
+
+/* While the mailbox is not looked at, its name may have become another's: what a bulk link would say
+ * of it then is nobody's (T6). */
+static bool is_watched(const struct feed *feed)
+{
+    return (feed->state == FEED_LIVE || (feed->state == FEED_SYNCING && feed->is_mapped)) &&
+           slot__is_ready(feed->slot);
 }
 
 /* The newest before it with the same token: its link, or *wait_out when that has none yet. */
@@ -377,9 +394,14 @@ static struct slot *find_upload_slot(const struct request *request, bool *wait_o
 static void dispatch_bulk(struct request *request)
 {
     bool wait;
-    struct slot *slot = find_upload_slot(request, &wait);
     struct feed *feed = request->to.feed;
+    if (feed != NULL && !is_watched(feed)) {
+        dispatch_feed(request);
+        return;
+    }
+    struct slot *slot = find_upload_slot(request, &wait);
     if (slot != NULL) {
+        request->account->wants_side = request->account->wants_side && !request->is_stream;
         if (feed != NULL &&
             (slot->feed != feed || request->to.highest_uid >= slot->known_uidnext)) {
             examine(slot, feed);
@@ -390,8 +412,12 @@ static void dispatch_bulk(struct request *request)
     } else if (feed != NULL) {
         dispatch_feed(request);
     } else if ((slot = any_ready(request->account)) != NULL) {
-        request__send(request, slot);
-    } else if (is_connecting(request->account)) {
+        if (request->is_stream && budget__ask_side(request->account)) {
+            wait_for_link(request); /* until a mailbox has given way */
+        } else {
+            request__send(request, slot);
+        }
+    } else if (is_coming(request->account)) {
         wait_for_link(request);
     } else {
         fail_later(request, NETWORK);
@@ -411,7 +437,9 @@ static struct slot *utility_slot(struct account *account)
     }
     struct slot *best = slot__spare(account);
     DL_FOREACH(account->slots, slot) {
-        if (best == NULL && slot__is_ready(slot) && slot->streams_n == 0) {
+        bool is_scanned = slot->role == SLOT_FEED && slot->feed->state == FEED_SYNCING &&
+                          slot->feed->exists > FEED_WINDOW; /* of a million messages, perhaps */
+        if (best == NULL && slot__is_ready(slot) && slot->streams_n == 0 && !is_scanned) {
             best = slot;
         }
     }
@@ -422,7 +450,7 @@ static void dispatch_any(struct request *request)
 {
     struct account *account = request->account;
     struct slot *slot, *best = utility_slot(account);
-    bool has_room = slot__has_room(account);
+    bool has_room = budget__may_open(account);
     bool connecting = false;
     DL_FOREACH(account->slots, slot) {
         connecting = connecting || (!slot->is_ready && (slot->role != SLOT_FEED || !has_room));
@@ -434,6 +462,8 @@ static void dispatch_any(struct request *request)
         wait_for_link(request);
     } else if ((best = any_ready(account)) != NULL) {
         request__send(request, best); /* behind an upload, but sent */
+    } else if (is_coming(account)) {
+        wait_for_link(request);
     } else {
         fail_later(request, NETWORK);
     }
@@ -442,6 +472,10 @@ static void dispatch_any(struct request *request)
 static void dispatch(struct request *request)
 {
     request->waits_for_feed = false;
+    if (reach__is_away(request->account)) {
+        fail_later(request, NETWORK);
+        return;
+    }
     switch (request->to.route) {
     case ROUTE_ANY:
         dispatch_any(request);

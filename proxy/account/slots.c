@@ -21,6 +21,7 @@ static void unlink_slot(struct slot *slot)
     if (slot->account->utility == slot) {
         slot->account->utility = NULL;
     }
+    budget__kick(slot->account);
     forget_login(slot);
     timer_destroy(&slot->idle);
     alloc_free(slot);
@@ -32,6 +33,7 @@ static void on_ready(void *owner, struct link *link)
     struct account *account = slot->account;
     slot->is_ready = true;
     forget_login(slot);
+    reach__link_ready(account);
     account->caps = *link_capabilities(link);
     account->profile = link_profile(link);
     proofs__link_accepted(account, slot->hash);
@@ -82,6 +84,7 @@ static void on_closed(void *owner, struct link *link, enum status why,
     struct account *account = slot->account;
     struct feed *feed = slot->role == SLOT_FEED ? slot->feed : NULL;
     bool was_ready = slot->is_ready;
+    uint64_t begun_ms = slot->begun_ms;
     (void)link;
     LOG(was_ready ? LOG_INFO : LOG_WARN, "account",
         "msg=\"link closed\" account=%s peer=%s status=%s detail=%s", account->name,
@@ -92,14 +95,13 @@ static void on_closed(void *owner, struct link *link, enum status why,
     bool tries_another = why == AUTH && proofs__link_refused(account, slot->hash, refusal) &&
                          proofs__for_link(account) != NULL;
     unlink_slot(slot);
+    if (!was_ready && !tries_another) {
+        reach__link_failed(account, begun_ms);
+    }
     if (feed != NULL) {
-        feed__slot_lost(feed, why, was_ready);
+        feed__slot_lost(feed, was_ready);
     }
-    if (!was_ready && feed == NULL && !tries_another) {
-        request__fail_waiting(&account->waiting, why == AUTH ? NETWORK : why);
-    } else {
-        request__dispatch_all(account);
-    }
+    request__dispatch_all(account);
 }
 
 static void on_idling(void *owner, struct link *link)
@@ -129,6 +131,7 @@ static struct slot *new_slot(struct account *account, enum slot_role role)
     struct slot *slot = alloc_zero(sizeof(*slot));
     slot->account = account;
     slot->role = role;
+    slot->begun_ms = evloop_now_ms(account__loop(account));
     slot->idle = timer_create_on(account__loop(account), idle_over, slot);
     DL_APPEND(account->slots, slot);
     account->slots_n++;
@@ -138,9 +141,14 @@ static struct slot *new_slot(struct account *account, enum slot_role role)
 struct slot *slot__open(struct account *account, enum slot_role role, struct feed *feed)
 {
     struct proof *proof = proofs__for_link(account);
-    if (proof == NULL || account->is_ending) {
+    if (account->is_ending) {
         return NULL;
     }
+    if (proof == NULL) {
+        reach__link_failed(account, evloop_now_ms(account__loop(account)));
+        return NULL;
+    }
+    reach__trying(account);
     struct slot *slot = new_slot(account, role);
     slot->feed = feed;
     struct link_login login = proofs__login(account, proof);
@@ -154,7 +162,7 @@ struct slot *slot__open(struct account *account, enum slot_role role, struct fee
 
 struct slot *slot__adopt(struct account *account, struct link **link)
 {
-    if (account->is_ending || !slot__has_room(account)) {
+    if (account->is_ending || !budget__has_room(account)) {
         link_close(link, true);
         return NULL;
     }
@@ -164,6 +172,7 @@ struct slot *slot__adopt(struct account *account, struct link **link)
     *link = NULL;
     link_set_owner(slot->link, &slot_ops, slot);
     slot__rest(slot);
+    reach__link_ready(account);
     return slot;
 }
 
@@ -192,15 +201,6 @@ struct slot *slot__spare(struct account *account)
         }
     }
     return NULL;
-}
-
-bool slot__has_room(const struct account *account)
-{
-    size_t most = account->upstream->max_connections;
-    if (most == 0) {
-        most = (account->profile != NULL ? account->profile : profile_generic())->max_connections;
-    }
-    return account->slots_n < most;
 }
 
 void slot__set_role(struct slot *slot, enum slot_role role, struct feed *feed)

@@ -8,20 +8,20 @@
 #include "base/log.h"
 #include "link_p.h"
 
-static bool idle_is_taken(const struct link *link)
+bool link_takes_idle(const struct link *link)
 {
     return capability_has(&link->caps, CAP_IDLE) && link->idle_failures < LINK__IDLE_FAILURES_MAX;
 }
 
 static bool idle_is_possible(const struct link *link)
 {
-    return link->wants_idle && idle_is_taken(link);
+    return link->wants_idle && link_takes_idle(link);
 }
 
 uint32_t link_fresh_ms(const struct link *link)
 {
     uint32_t ms = link->profile->fresh_ms;
-    return idle_is_taken(link) || ms < LINK__FRESH_POLLED_MS ? ms : LINK__FRESH_POLLED_MS;
+    return link_takes_idle(link) || ms < LINK__FRESH_POLLED_MS ? ms : LINK__FRESH_POLLED_MS;
 }
 
 static void idle_start(struct link *link)

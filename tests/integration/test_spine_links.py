@@ -257,9 +257,9 @@ def test_link_dies_for_good_in_a_literal_and_nothing_is_padded(server, user, tap
     client.select()
     client.fetch('2', 'BODY.PEEK[]')  # the link for bodies is up: none may be had after the cut
     tap.refuse(True)
-    tap.cut_in_literal(300_000, least=500_000)
+    tap.cut_in_literal(300_000, least=500_000, times=2)     # the feed's link goes on where that of bodies was cut
     client.send_raw(b'x FETCH 1 (BODY.PEEK[])\r\n')
-    tools.wait_until(lambda: tap.cuts == 1)
+    tools.wait_until(lambda: tap.cuts == 2)
     tap.kill_all()
     data = client.read_until_closed(90)
     head = b'* 1 FETCH (BODY[] {%d}\r\n' % len(body)

@@ -170,12 +170,12 @@ def test_one_refusal_on_reconnecting_throws_nobody_out(fake, make_proxy, connect
     for client in clients:
         assert client.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == tools.mail(1)
     fake.change(lambda: fake.mailbox('INBOX').add(tools.mail(3)))
-    for client in clients:
-        client.must('NOOP')
+    heard = [client.must('NOOP').exists for client in clients]      # it may be back already
     if 'FAILED' in refusal and not tools.LONG:
         return      # the secret rests for a minute before it is tried again
-    for client in clients:
-        tools.wait_until(lambda c=client: c.must('NOOP').exists == 3, 80, 'the new mail')
+    for client, count in zip(clients, heard):
+        if count != 3:
+            tools.wait_until(lambda c=client: c.must('NOOP').exists == 3, 80, 'the new mail')
         assert client.fetch('2:3', 'BODY.PEEK[]')[3]['BODY[]'] == tools.mail(3)
 
 

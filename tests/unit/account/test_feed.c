@@ -555,11 +555,6 @@ static void test_one_connection_only(void **state)
     office_run(&office, requested);
     assert_int_equal(guest[0].request_st, OK);
     assert_int_equal(office.peers_n, 1);
-    guest[1].account = guest[0].account;
-    guest[1].open = feed_open(guest[0].account, SLICE("Other"), on_open, &guest[1]);
-    office_run_ms(&office, 100);
-    assert_int_equal(guest[1].opens_n, 1);
-    assert_int_equal(guest[1].open_st, LIMIT);
     office_cut(office_selected(&office));
     office_rule_add(&office, "SELECT", SELECTED("3", "4", "10"), 0);
     guest[0].requests_n = 0;

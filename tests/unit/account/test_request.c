@@ -249,7 +249,7 @@ static void test_one_refusal_of_the_only_secret(void **state)
     end(&office);
 }
 
-/* A login that cannot be had now is not tried again and again for one command. */
+/* A login that cannot be had now is tried twice, then nobody waits, until it can be had again. */
 static void test_login_unavailable(void **state)
 {
     struct office office;
@@ -262,9 +262,16 @@ static void test_login_unavailable(void **state)
     ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
     office_run(&office, requested);
     assert_int_not_equal(guest[0].request_st, OK);
-    assert_int_equal(office.peers_n, 2);
+    assert_int_equal(office.peers_n, 3);
     assert_int_equal(guest[0].revoked_n, 0);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run_ms(&office, 20);
+    assert_int_equal(guest[0].requests_n, 1);
+    assert_int_not_equal(guest[0].request_st, OK);
+    assert_int_equal(office.peers_n, 3);
     office.refusal = NULL;
+    office_run_ms(&office, 1500);
     guest[0].requests_n = 0;
     ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
     office_run(&office, requested);

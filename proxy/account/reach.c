@@ -1,0 +1,137 @@
+/* Can the upstream be reached?  One answer for the whole account, so that many mailboxes do not
+ * knock at a door each. */
+#include <utlist.h>
+
+#include "feed_p.h"
+#include "base/log.h"
+
+enum { FAILURES_TO_AWAY = 2, PAUSE_FIRST_MS = 250, PAUSE_NEXT_MS = 1000, PAUSE_LAST_MS = 60 * 1000 };
+
+static bool has_ready_link(const struct account *account)
+{
+    const struct slot *slot;
+    DL_FOREACH(account->slots, slot) {
+        if (slot__is_ready(slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 250 ms, then 1, 2, 4 ... 60 s, each up to a quarter longer: an office's proxies and accounts do
+ * not come back all at the same moment. */
+static uint32_t next_pause_ms(const struct account *account)
+{
+    uint32_t ms = PAUSE_NEXT_MS;
+    uint32_t random;
+    if (account->failed_n <= 1) {
+        ms = PAUSE_FIRST_MS;
+    }
+    for (unsigned i = 2; i < account->failed_n && ms < PAUSE_LAST_MS; i++) {
+        ms *= 2;
+    }
+    ms = ms > PAUSE_LAST_MS ? PAUSE_LAST_MS : ms;
+    secret_random(&random, sizeof(random));
+    return ms + random % (ms / 4);
+}
+
+static void go_away(struct account *account)
+{
+    struct feed *feed, *next;
+    if (account->is_away) {
+        return;
+    }
+    LOG(LOG_WARN, "account", "msg=\"the mail server is away\" account=%s", account->name);
+    account->is_away = true;
+    account->away_ms = evloop_now_ms(account__loop(account));
+    timer_set_ms(account->patience, BUDGET_SHOW_MS + 10);
+    request__fail_waiting(&account->waiting, NETWORK);
+    HASH_ITER(hh, account->feeds, feed, next) {
+        feed__give_up_waiting(feed, NETWORK);
+    }
+}
+
+static void patience_over(void *arg)
+{
+    struct account *account = arg;
+    struct feed *feed, *next;
+    if (!account->is_away && !has_ready_link(account)) {
+        go_away(account);
+    } else if (account->is_away) {
+        HASH_ITER(hh, account->feeds, feed, next) {
+            feed__give_up_waiting(feed, NETWORK); /* they are shown as they were */
+        }
+    }
+}
+
+/* Whoever waits tries first; else one link is tried, so that the account comes back. */
+static void pause_over(void *arg)
+{
+    struct account *account = arg;
+    budget__kick(account);
+    request__dispatch_all(account);
+    if (account->is_away && account->line == NULL && account->slots == NULL &&
+        account->users != NULL) {
+        (void)slot__open(account, SLOT_SPARE, NULL);
+    }
+}
+
+void reach__init(struct account *account)
+{
+    account->pause = timer_create_on(account__loop(account), pause_over, account);
+    account->patience = timer_create_on(account__loop(account), patience_over, account);
+}
+
+void reach__fini(struct account *account)
+{
+    timer_destroy(&account->pause);
+    timer_destroy(&account->patience);
+}
+
+void reach__trying(struct account *account)
+{
+    if (!has_ready_link(account) && !timer_is_set(account->patience)) {
+        timer_set_ms(account->patience, BUDGET_PATIENCE_MS);
+    }
+}
+
+void reach__link_ready(struct account *account)
+{
+    if (account->is_away) {
+        LOG(LOG_INFO, "account", "msg=\"the mail server is back\" account=%s", account->name);
+    }
+    account->is_away = false;
+    account->failed_n = 0;
+    timer_stop(account->patience);
+    timer_stop(account->pause);
+    budget__kick(account);
+}
+
+void reach__link_failed(struct account *account, uint64_t begun_ms)
+{
+    if (account->failed_n > 0 && begun_ms <= account->failed_ms) {
+        return;
+    }
+    account->failed_ms = evloop_now_ms(account__loop(account));
+    account->failed_n++;
+    timer_set_ms(account->pause, next_pause_ms(account));
+    if (account->failed_n >= FAILURES_TO_AWAY && !has_ready_link(account)) {
+        go_away(account);
+    }
+}
+
+bool reach__is_away(const struct account *account)
+{
+    return account->is_away;
+}
+
+bool reach__shows_models(const struct account *account)
+{
+    return account->is_away &&
+           evloop_now_ms(account__loop(account)) - account->away_ms >= BUDGET_SHOW_MS;
+}
+
+bool reach__is_pausing(const struct account *account)
+{
+    return timer_is_set(account->pause);
+}
