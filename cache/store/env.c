@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "txn_p.h"
 
@@ -102,23 +103,26 @@ void env_fini(struct env *env)
     env->marker_path = NULL;
 }
 
-static void remove_files(const char *dir)
+/* False: something of it is still there. */
+static bool remove_files(const char *dir)
 {
     static const char *const names[] = {"/data.mdb", "/lock.mdb"};
+    bool is_gone = true;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char *path = path_join(dir, names[i]);
-        (void)unlink(path);
+        is_gone = (unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR) && is_gone;
         alloc_free(path);
     }
+    return is_gone;
 }
 
 static void move_aside(struct env *env, const char *why)
 {
     char *aside = path_join(env->path, ".damaged");
-    remove_files(aside); /* one generation is kept, for whoever wants to look */
+    (void)remove_files(aside); /* one generation is kept, for whoever wants to look */
     (void)rmdir(aside);
     if (rename(env->path, aside) != 0) {
-        remove_files(env->path);
+        (void)remove_files(env->path);
     }
     (void)unlink(env->marker_path);
     (void)unlink(env->suspect_path);
@@ -207,6 +211,9 @@ static int check_length(struct env *env)
 
 static int open_file(struct env *env)
 {
+    if (FAULT(store_open)) {
+        return EIO;
+    }
     /* Our own lock says that nobody else is here, so what a killed process left in LMDB's is stale.
      */
     char *lock = path_join(env->path, "/lock.mdb");
@@ -240,7 +247,7 @@ static int open_mdb(struct env *env)
     if (rc == MDB_MAP_RESIZED) {
         /* The pages in use of LMDB's files do not move: it can only go. */
         LOG(LOG_WARN, "store", "msg=\"larger than its cap, dropped\" env=%s", env->name);
-        remove_files(env->path);
+        (void)remove_files(env->path);
         rc = open_file(env);
     }
     if (rc != 0) {
@@ -337,14 +344,21 @@ static enum status read_meta(struct env *env, uint64_t want_incarnation, struct 
 enum status env_recreate(struct env *env, const struct env_meta *meta)
 {
     env_close(env);
-    remove_files(env->path);
-    int rc = open_mdb(env);
+    if (!remove_files(env->path)) {
+        move_aside(env, "cannot be removed");
+    }
+    /* What was there must not come back: it may hold what was dropped since. */
+    char *data = path_join(env->path, "/data.mdb");
+    int rc = access(data, F_OK) == 0 ? EIO : open_mdb(env);
+    alloc_free(data);
+    rc = rc != 0 ? rc : write_meta(env, meta);
     if (rc != 0) {
+        env_close(env);
         return env_status_of(rc);
     }
     env->is_lost = false;
     (void)unlink(env->marker_path);
-    return env_status_of(write_meta(env, meta));
+    return OK;
 }
 
 enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,

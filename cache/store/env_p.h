@@ -45,6 +45,9 @@ struct env {
     bool is_reading;  /* `read` is renewed */
     /* writer */
     bool is_lost; /* waits to be emptied: writes to it are dropped */
+    unsigned failures_n;   /* of the disk, one after the other */
+    uint64_t retry_at_ms;  /* emptying it has failed: when it is tried again; 0: it has not */
+    uint32_t retry_ms;
     bool is_dirty;
     uint64_t synced_at_ms;
 };

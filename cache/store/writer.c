@@ -4,6 +4,7 @@
  *        -> batches back to the loop, oldest first
  * A pointer is written only after its content was committed and found whole.  While there is
  * nothing to write it deletes what nothing points to, in steps, and flushes the meta pages. */
+#include <errno.h>
 #include <signal.h>
 
 #include "base/alloc.h"
@@ -13,7 +14,14 @@
 #include "base/log.h"
 #include "write_p.h"
 
-enum { QUIET_MS = 60000, IDLE_WAIT_MS = 3600 * 1000, FINISH_MS = 1000 };
+enum {
+    QUIET_MS = 60000,
+    IDLE_WAIT_MS = 3600 * 1000,
+    FINISH_MS = 1000,
+    FAILURES_MAX = 3, /* of the disk, one after the other: then the environment is made anew */
+    RETRY_FIRST_MS = 1000,
+    RETRY_LAST_MS = 60 * 1000,
+};
 
 /* For the kill tests: die here as kill -9 would, at the chosen visit. */
 static void kill_point(void)
@@ -60,16 +68,32 @@ static bool may_not_be_lost(const struct store_op *op)
 
 /* --- failures --- */
 
-static void tell_lost(struct store *store, struct env *env)
+static void ask_for_reset(struct store *store, const struct env *env)
 {
     struct lost_note *lost = &store->writer.lost_notes[env->kind];
+    if (!atomic_exchange(&lost->is_queued, true)) {
+        msgq_send(&store->acks, &lost->note.msg);
+    }
+}
+
+static void tell_lost(struct store *store, struct env *env)
+{
     if (env->mdb == NULL || env->is_lost) {
         return;
     }
     LOG(LOG_ERROR, "store", "msg=\"cannot go on with it, will be emptied\" env=%s", env->name);
     env->is_lost = true;
-    if (!atomic_exchange(&lost->is_queued, true)) {
-        msgq_send(&store->acks, &lost->note.msg);
+    env->failures_n = 0;
+    ask_for_reset(store, env);
+}
+
+/* A disk that fails once may be in order the next time; one that fails on and on may be so at this place
+ * alone, and a cache is soon made anew. */
+static void note_outcome(struct store *store, struct env *env, enum status st)
+{
+    env->failures_n = st == IO ? env->failures_n + 1 : 0;
+    if (env->failures_n >= FAILURES_MAX) {
+        tell_lost(store, env);
     }
 }
 
@@ -184,6 +208,7 @@ static void run_env(struct store *store, enum env_kind kind, struct batch *group
         return;
     }
     enum status st = write_env(store, env, group, bytes);
+    note_outcome(store, env, st);
     if (st != OK) {
         store->writer.used_id = 0; /* what it says was undone */
         group_failed(store, env, group, st);
@@ -191,6 +216,13 @@ static void run_env(struct store *store, enum env_kind kind, struct batch *group
 }
 
 /* --- emptying --- */
+
+static void plan_retry(struct env *env)
+{
+    env->retry_ms = env->retry_ms == 0 ? RETRY_FIRST_MS : env->retry_ms * 2;
+    env->retry_ms = env->retry_ms < RETRY_LAST_MS ? env->retry_ms : RETRY_LAST_MS;
+    env->retry_at_ms = clock_mono_ms() + env->retry_ms;
+}
 
 static void reset(struct store *store, struct op_reset *op)
 {
@@ -212,9 +244,13 @@ static void reset(struct store *store, struct op_reset *op)
         (void)pthread_mutex_lock(&store->reader.envs_lock);
         enum status st = env_recreate(env, &meta);
         (void)pthread_mutex_unlock(&store->reader.envs_lock);
+        env->retry_at_ms = 0;
         if (st != OK) {
             env_mark(env);
+            plan_retry(env);
             op->op.result = st;
+        } else {
+            env->retry_ms = 0;
         }
         LOG(LOG_WARN, "store", "msg=\"emptied\" env=%s result=%s", env->name, status_name(st));
     }
@@ -251,14 +287,16 @@ static void count_dropped(struct store *store, const struct batch *batch)
     stats_add(store->options.stats, STAT_store_dropped_writes, n);
 }
 
-static void sync_env(struct env *env)
+static void sync_env(struct store *store, struct env *env)
 {
     env->is_dirty = false;
     env->synced_at_ms = clock_mono_ms();
-    int rc = mdb_env_sync(env->mdb, 1);
+    int rc = FAULT(store_sync) ? EIO : mdb_env_sync(env->mdb, 1);
     if (rc != 0) {
         LOG(LOG_WARN, "store", "msg=\"flush failed\" env=%s why=\"%s\"", env->name,
             mdb_strerror(rc));
+        env->is_dirty = true; /* again, at the next time */
+        note_outcome(store, env, env_status_of(rc));
     }
 }
 
@@ -298,7 +336,7 @@ static void run_round(struct store *store)
     run_env(store, ENV_CONTENT, group);
     run_env(store, ENV_INDEX, group);
     if (wants_sync(group) && store->env[ENV_INDEX].mdb != NULL) {
-        sync_env(&store->env[ENV_INDEX]); /* power loss may not bring back what was dropped */
+        sync_env(store, &store->env[ENV_INDEX]); /* power loss may not bring back what was dropped */
     }
     kill_point();
     finish_group(store, group);
@@ -312,9 +350,33 @@ static void sync_if_due(struct store *store)
     for (int i = 0; i < ENV_N; i++) {
         struct env *env = &store->env[i];
         if (env->mdb != NULL && env->is_dirty && now - env->synced_at_ms >= SYNC_EVERY_MS) {
-            sync_env(env);
+            sync_env(store, env);
         }
     }
+}
+
+static void retry_if_due(struct store *store)
+{
+    uint64_t now = clock_mono_ms();
+    for (int i = 0; i < ENV_N; i++) {
+        struct env *env = &store->env[i];
+        if (env->retry_at_ms != 0 && now >= env->retry_at_ms) {
+            env->retry_at_ms = 0;
+            ask_for_reset(store, env);
+        }
+    }
+}
+
+/* At most so long as the next attempt to make an environment anew is away. */
+static int wait_for_retry_ms(const struct store *store, int most_ms)
+{
+    uint64_t now = clock_mono_ms();
+    for (int i = 0; i < ENV_N; i++) {
+        uint64_t at = store->env[i].retry_at_ms;
+        uint64_t left = at > now ? at - now : 0;
+        most_ms = at != 0 && left < (uint64_t)most_ms ? (int)left : most_ms;
+    }
+    return most_ms;
 }
 
 static int wait_ms(const struct store *store)
@@ -324,7 +386,7 @@ static int wait_ms(const struct store *store)
         return 0;
     }
     bool is_dirty = store->env[ENV_INDEX].is_dirty || store->env[ENV_CONTENT].is_dirty;
-    return is_dirty ? SYNC_EVERY_MS / 4 : IDLE_WAIT_MS;
+    return wait_for_retry_ms(store, is_dirty ? SYNC_EVERY_MS / 4 : IDLE_WAIT_MS);
 }
 
 static void take_messages(struct writer *writer, struct msg *msg)
@@ -368,11 +430,12 @@ static void *writer_main(void *arg)
             writer->has_doomed = false;
         }
         sync_if_due(store);
+        retry_if_due(store);
     }
     finish_steps(store);
     for (int i = 0; i < ENV_N; i++) {
         if (store->env[i].mdb != NULL) {
-            sync_env(&store->env[i]);
+            sync_env(store, &store->env[i]);
         }
     }
     return NULL;

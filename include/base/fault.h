@@ -10,6 +10,8 @@
     X(store_full)                                                                                  \
     X(store_put)                                                                                   \
     X(store_kill)                                                                                  \
+    X(store_open)                                                                                  \
+    X(store_sync)                                                                                  \
     X(link_connect)
 
 enum fault {
