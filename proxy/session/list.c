@@ -132,6 +132,9 @@ static void ask_plain(struct list_work *work)
     bool wants_lsub =
         is_lsub(work) || (args->options & (LIST_SELECT_SUBSCRIBED | LIST_RETURN_SUBSCRIBED)) != 0;
     for (size_t i = 0; i < args->patterns_n; i++) {
+        if (args->is_extended && args->patterns[i].len == 0) {
+            continue; /* a name like any other then, and there is none (RFC 5258 3) */
+        }
         if (!is_lsub(work)) {
             ask_pattern(work, ASK_LIST, args->reference, args->patterns[i]);
         }
@@ -435,6 +438,8 @@ static enum step finish(struct list_work *work)
     struct session *session = work->session;
     if (work->tagged.len > 0) {
         job_finish(session, work->job, buf_slice(&work->tagged));
+    } else if (work->status == OK) {
+        job_finish_str(session, work->job, "OK List completed.");
     } else {
         job_finish_status(session, work->job, work->status);
     }
@@ -460,14 +465,17 @@ static enum step start_list(struct session *session, struct job *job)
         session_enable_condstore(session); /* RFC 7162 3.1 */
     }
     ask_all(work);
-    return STEP_WAIT;
+    return STEP_AGAIN;
 }
 
 static enum step run_list(struct session *session, struct job *job)
 {
     struct list_work *work = job->work;
     if (work->session == NULL) {
-        return start_list(session, job);
+        enum step step = start_list(session, job);
+        if (step != STEP_AGAIN) {
+            return step;
+        }
     }
     if (work->open_n > 0) {
         return STEP_WAIT;

@@ -43,7 +43,8 @@ void outlist_write(struct outcmd *cmd, const struct args_list *args)
                      LIST_SELECT_SPECIAL_USE };
     bool some = false;
     outcmd_str(cmd, "LIST ");
-    if ((args->options & SELECTS) != 0) {
+    /* As an extended one "" is a name like any other, and there is none (RFC 5258 3). */
+    if ((args->options & SELECTS) != 0 || args->is_extended) {
         outcmd_str(cmd, "(");
         add_options(cmd, args->options, select_options, &some);
         outcmd_str(cmd, ") ");

@@ -333,13 +333,23 @@ class Comparer:
             raise Mismatch('search', 'only direct %s, only subject %s' % (
                 sorted(set(one) - set(other), key=str), sorted(set(other) - set(one), key=str)))
 
+    @staticmethod
+    def _list_counts(direct, subject):
+        """STATUS lines that come with a list."""
+        one, other = ({_name(r.data[0]): {bytes(k).upper(): v for k, v in zip(r.data[1][::2], r.data[1][1::2])}
+                       for r in a.lines if r.name == 'STATUS'} for a in (direct, subject))
+        if one != other:
+            raise Mismatch('list-status', 'direct %s, subject %s' % (one, other))
+
     def _list(self, op, direct, subject):
-        one, other = ({_name(r.data[-1]): r for r in a.lines} for a in (direct, subject))
+        self._list_counts(direct, subject)
+        told = [r for r in subject.lines if r.name == op.verb]
+        one, other = ({_name(r.data[2]): r for r in a.lines if r.name == op.verb} for a in (direct, subject))
         if set(one) != set(other):
             raise Mismatch('list', 'only direct %s, only subject %s' % (
                 sorted(set(one) - set(other)), sorted(set(other) - set(one))))
-        if len(subject.lines) != len(other):
-            raise Mismatch('list-twice', '%r' % subject.lines)
+        if len(told) != len(other):
+            raise Mismatch('list-twice', '%r' % told)
         for name, response in one.items():
             mine, theirs = ({a.decode().lower() for a in r.data[0]} for r in (response, other[name]))
             if response.data[1] != other[name].data[1]:

@@ -12,7 +12,7 @@ FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'Refe
 WEIGHTS = {
     'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 7, 'uid_search': 5,
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
-    'append': 6, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
+    'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
     'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
 }
@@ -77,7 +77,7 @@ class Generator:
         op = self._choose(world)
         pick = self.random
         if self.cut_in and op.session is not None and op.verb not in NOT_CUT and pick.random() < self.cut_in:
-            if not op.meta.get('invalid') and 'UNCHANGEDSINCE' not in op.text:
+            if not op.meta.get('invalid') and 'UNCHANGEDSINCE' not in op.text and 'more' not in op.meta:
                 op.meta['cut'] = [pick.choice(('up', 'down', 'down')), pick.choice((1, 1, 1, 2, 2, 3)),
                                   pick.choice((0, 0.3, 0.9, 1)), pick.random() < 0.5]
         return op
@@ -101,6 +101,10 @@ class Generator:
     def _possible(self, name, world, session):
         view = world.views[session]
         selected = view.box is not None
+        lists = {'append_several': 'MULTIAPPEND', 'append_binary': 'BINARY', 'list_extended': 'LIST-EXTENDED',
+                 'list_status': 'LIST-STATUS'}
+        if name in lists:
+            return lists[name] in world.capabilities
         if name in ('select', 'append', 'status', 'list', 'lsub', 'noop', 'create', 'delete', 'rename', 'subscribe',
                     'invalid', 'outside', 'relogin', 'capability', 'cut', 'kill'):
             return True
@@ -369,6 +373,18 @@ class Generator:
         return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,
                   sync=pick.random() < 0.5 or 'LITERAL+' not in world.capabilities, box=box)
 
+    def _append_binary(self, world, session):
+        op = self._append(world, session)
+        op.text += '~'
+        return op
+
+    def _append_several(self, world, session):
+        """RFC 3502. more: of the further messages, text before the literal, number of the mail, whether to wait."""
+        op = self._append(world, session)
+        more = [self._append(world, session) for _ in range(self.random.choice((1, 1, 2, 4)))]
+        op.meta['more'] = [(m.text.split('" ', 1)[1], m.meta['mail'], m.meta['sync']) for m in more]
+        return op
+
     def _status(self, world, session):
         pick = self.random
         items = pick.sample(('MESSAGES', 'UIDNEXT', 'UIDVALIDITY', 'UNSEEN', 'RECENT'), pick.randint(1, 5))
@@ -382,6 +398,22 @@ class Generator:
 
     def _list(self, world, session):
         return self._list_of('LIST', session)
+
+    def _list_extended(self, world, session):
+        """RFC 5258, without RECURSIVEMATCH."""
+        pick = self.random
+        patterns = pick.choice(self.names.patterns[:-1])
+        if pick.random() < 0.3:
+            patterns = '(%s)' % ' '.join(pick.sample(self.names.patterns[:-1], 2))
+        selection = pick.choice(('', '', '(SUBSCRIBED) ', '(SUBSCRIBED REMOTE) ', '() '))
+        returns = pick.choice(('', ' RETURN ()', ' RETURN (SUBSCRIBED)', ' RETURN (CHILDREN)', ' RETURN (SUBSCRIBED CHILDREN)'))
+        return Op(session, 'LIST', 'LIST %s"" %s%s' % (selection, patterns, returns))
+
+    def _list_status(self, world, session):
+        """RFC 5819, of mailboxes that nobody changes from outside."""
+        items = self.random.sample(('MESSAGES', 'UNSEEN', 'UIDNEXT'), self.random.randint(1, 3))
+        pattern = '"%s"' % self.names.facts.box(self.random.choice(('Scratch*', 'Scratch/%', 'Scratch/b')))
+        return Op(session, 'LIST', 'LIST "" %s RETURN (STATUS (%s))' % (pattern, ' '.join(items)))
 
     def _lsub(self, world, session):
         return self._list_of('LSUB', session)

@@ -213,8 +213,11 @@ class Judge:
     def parts(self, op, side):
         text = self._text(op, side)
         if 'mail' in op.meta:
-            return text, Lit(self.mails[op.meta['mail']].octets,
-                             op.meta.get('sync', not self.names.facts.literal_plus))
+            parts = [text, Lit(self.mails[op.meta['mail']].octets,
+                               op.meta.get('sync', not self.names.facts.literal_plus))]
+            for before, number, sync in op.meta.get('more', ()):
+                parts += [' ' + before, Lit(self.mails[number].octets, sync)]
+            return tuple(parts)
         return (text,)
 
     def _drop_unfit(self, op):
@@ -373,7 +376,7 @@ class Judge:
         that depend on timing."""
         def lines(responses):
             return sorted((tuple(sorted(bytes(a).lower() for a in r.data[0])), str(r.data[-1])) for r in responses)
-        return lines(subject.lines) == lines(self.subject.outside.must(op.text).named(op.verb))
+        return lines([r for r in subject.lines if r.name == op.verb]) == lines(self.subject.outside.must(op.text).named(op.verb))
 
     def _resynced(self, op, direct, subject):
         box = op.meta['box']
