@@ -140,7 +140,7 @@ class Generator:
         for part in numbers.split(','):
             ends = part.split(':')
             ends.sort(key=lambda end: int(last if end == '*' else end))
-            out.append(':'.join(ends))
+            out.append('*' if ends[0] == '*' else ':'.join(ends))
         return ','.join(out)
 
     def _any_numbers(self, count):
@@ -507,7 +507,8 @@ class Generator:
         if by_depth and pick.random() < 0.35:
             form = pick.choice(('NOT', 'OR', '()'))
             if form == 'NOT':
-                return 'NOT ' + self._key(view, by_depth - 1)
+                key = self._key(view, by_depth - 1)
+                return key if key.startswith('NOT ') and 'double-not' in self._avoided else 'NOT ' + key
             if form == 'OR':
                 return 'OR %s %s' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
             return '(%s %s)' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
