@@ -809,6 +809,7 @@ static void tell_or_gather(struct feed *feed)
 
 void feed__end_of_turn(struct feed *feed)
 {
+    struct account *account = feed->account;
     unstir(feed); /* what happens from here on stirs it again */
     if (feed->is_too_large && feed->state != FEED_ENDED) {
         feed__end(feed, "[LIMIT] The mailbox has more messages than this server holds");
@@ -833,8 +834,9 @@ void feed__end_of_turn(struct feed *feed)
             feed__probe(feed);
         }
         tell_or_gather(feed);
+        feed__check_emptied(feed);
     }
-    budget__kick(feed->account);
+    budget__kick(account);
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

@@ -203,3 +203,17 @@ bool feed__last_check(struct feed *feed)
 {
     return ask(feed, last_check_done);
 }
+
+/* T6: to who is inside a mailbox that others delete or rename Cyrus tells all messages gone, and then
+ * lets them sit in an empty one, while a SELECT of it is refused.  So a mailbox that has lost its last
+ * message is selected anew when nothing else is under way on its link: it is, or it is not. */
+void feed__check_emptied(struct feed *feed)
+{
+    bool is_empty = feed->state == FEED_LIVE && feed->exists == 0;
+    if (!feed->was_emptied || !is_empty) {
+        feed->was_emptied = false;
+    } else if (slot__is_ready(feed->slot) && link_load(feed->slot->link) == 0) {
+        feed->was_emptied = false;
+        feed__recheck(feed);
+    }
+}

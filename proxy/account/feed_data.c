@@ -224,6 +224,7 @@ static void on_expunge(struct feed *feed, uint32_t msn)
     } else if (mailbox_at(feed->mailbox, msn, &entry)) {
         (void)mailbox_remove(feed->mailbox, entry.uid);
         ranges_add(&feed->dead, entry.uid, entry.uid);
+        feed->was_emptied = feed->exists == 0;
         feed__changed(feed);
     } /* else it was of the tail we have not asked for yet */
 }
@@ -250,6 +251,7 @@ static void take_vanished(struct feed *feed, const struct ranges *uids)
         feed->exists -= (uint32_t)gone;
     }
     if (known > 0) {
+        feed->was_emptied = feed->exists == 0;
         feed__changed(feed);
     }
 }

@@ -119,6 +119,7 @@ struct feed {
     bool check_failed;   /* another mailbox than the one whose records are kept */
     bool can_compare;    /* something is kept of the messages asked for */
     bool has_compared;   /* and they were told of */
+    bool was_emptied;    /* by an upstream that told its last message gone */
     bool wants_recheck;  /* to be selected anew once it is live */
     uint64_t tagged_ms;  /* last complete round trip */
     uint64_t persisted_ms;
@@ -163,6 +164,7 @@ void feed__drop_cmds(struct feed *feed);
 void feed__live(struct feed *feed);
 /* Its name may be another mailbox's now, or nobody's: it is selected anew. */
 void feed__recheck(struct feed *feed);
+void feed__check_emptied(struct feed *feed); /* feed_check.c */
 void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);

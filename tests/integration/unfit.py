@@ -16,8 +16,6 @@ UNFIT = {
         ('test_judge_tap.py::test_throughput', 'open: 200 MB through a Cyrus in memory do not come in time'),
         ('test_offered_search.py::test_saved_result_is*', _SEARCHRES),
         ('test_spine_login.py::test_wrong_password_*', _WORDS),
-        ('test_spine_updates.py::test_mailbox_that_goes_ends_the_sessions_in_it?upstream-*',
-         'open: Cyrus shows an emptied mailbox to who is inside when it goes (T6), and the session stays'),
         ('test_traps.py::test_t31_names_are_opaque_octets', 'Cyrus has no % in names'),
         ('test_truth.py::test_random_items_*', 'Cyrus refuses mail with header lines that are none'),
         ('test_truth.py::test_rename_on_dovecot', 'about Dovecot'),
