@@ -12,7 +12,7 @@ AGAIN = 'auth { ttl = 10m reverify = 1s retry = 1s }'
 
 
 @pytest.fixture
-def server():
+def upstream():
     with secrets_tools.SecretServer() as instance:
         yield instance
     assert not instance.errors, instance.errors
@@ -26,21 +26,21 @@ def idle_ends(client, seconds=15):
     return byes[0]
 
 
-def test_two_secrets_one_revoked_its_session_in_idle_is_ended_the_other_goes_on(server, make_proxy, connect):
-    server.mailbox('INBOX').add(tools.mail(1))
-    server.allow('anna', 'old')
-    server.allow('anna', 'new')
-    proxy = make_proxy(server.port, kind=tools.Configured, sections=AGAIN)
+def test_two_secrets_one_revoked_its_session_in_idle_is_ended_the_other_goes_on(upstream, make_proxy, connect):
+    upstream.mailbox('INBOX').add(tools.mail(1))
+    upstream.allow('anna', 'old')
+    upstream.allow('anna', 'new')
+    proxy = make_proxy(upstream.port, kind=tools.Configured, sections=AGAIN)
     old, new = connect(proxy.port, 'anna', 'old'), connect(proxy.port, 'anna', 'new')
     for client in (old, new):
         client.select()
         client.fetch('1', 'BODY.PEEK[]')
     old.idle()
-    server.revoke('anna', 'old')
+    upstream.revoke('anna', 'old')
     idle_ends(old)
-    refused = [entry for entry in server.attempts('old') if not entry[3]]
+    refused = [entry for entry in upstream.attempts('old') if not entry[3]]
     assert len(refused) == 2 and refused[1][4] - refused[0][4] >= 0.99
-    server.change(lambda: server.mailbox('INBOX').add(tools.mail(2)))
+    upstream.change(lambda: upstream.mailbox('INBOX').add(tools.mail(2)))
     tools.wait_until(lambda: new.must('NOOP').exists == 2, what='new mail')
     assert new.fetch('2', 'BODY.PEEK[]')[2]['BODY[]'] == tools.mail(2)
     stranger = connect(proxy.port)
@@ -64,68 +64,68 @@ def test_a_changed_password_ends_the_sessions_of_the_old_one(dovecot, tap, make_
     assert connect(proxy.port).cmd('LOGIN %s first' % name).status == 'NO'
 
 
-@pytest.mark.parametrize('refusal', ['NO [UNAVAILABLE] not now', 'NO [LIMIT] too many', 'NO [ALERT] strange things happen',
+@pytest.mark.parametrize('refusal', ['NO [UNAVAILABLE] not now', 'NO [LIMIT] too many', 'NO [ALERT] strange things',
                                      '* BYE overloaded', 'BAD what', 'NO [PRIVACYREQUIRED] encrypt'])
-def test_t27_what_does_not_speak_of_the_secret_ends_no_session(server, make_proxy, connect, refusal):
-    server.allow('anna', 'pw')
-    proxy = make_proxy(server.port, kind=tools.Configured, sections=AGAIN)
+def test_t27_what_does_not_speak_of_the_secret_ends_no_session(upstream, make_proxy, connect, refusal):
+    upstream.allow('anna', 'pw')
+    proxy = make_proxy(upstream.port, kind=tools.Configured, sections=AGAIN)
     client = connect(proxy.port, 'anna', 'pw')
     client.select()
     client.idle()
-    before = len(server.seen('AUTHENTICATE'))
+    before = len(upstream.seen('AUTHENTICATE'))
 
     def refuse(conn, command):
         if refusal.startswith('*'):
             conn.send(refusal + '\r\n')
             conn.cut()
         conn.send(command.tag + b' ' + refusal.encode() + b'\r\n')
-    server.on('AUTHENTICATE', refuse)
-    server.wait_for('AUTHENTICATE', before + 3, 20)
+    upstream.on('AUTHENTICATE', refuse)
+    upstream.wait_for('AUTHENTICATE', before + 3, 20)
     assert not tools.events(client, 0.2)
-    server.off()
-    server.wait_for('AUTHENTICATE', before + 5, 20)
+    upstream.off()
+    upstream.wait_for('AUTHENTICATE', before + 5, 20)
     client.done()
     assert client.must('NOOP').ok
 
 
-def test_links_come_back_with_another_secret_and_the_refused_one_is_looked_into(server, make_proxy, connect):
+def test_links_come_back_with_another_secret_and_the_refused_one_is_looked_into(upstream, make_proxy, connect):
     """All links die; the newest secret has been revoked; nothing but its own session ends."""
-    server.mailbox('INBOX').add(tools.mail(1))
-    server.allow('anna', 'one')
-    server.allow('anna', 'two')
-    proxy = make_proxy(server.port, kind=tools.Configured, sections='auth { retry = 1s }')
+    upstream.mailbox('INBOX').add(tools.mail(1))
+    upstream.allow('anna', 'one')
+    upstream.allow('anna', 'two')
+    proxy = make_proxy(upstream.port, kind=tools.Configured, sections='auth { retry = 1s }')
     one, two = connect(proxy.port, 'anna', 'one'), connect(proxy.port, 'anna', 'two')
     for client in (one, two):
         client.select()
     two.idle()
-    server.revoke('anna', 'two')
-    server.drop_all()
-    tools.wait_until(lambda: [e for e in server.attempts('two') if not e[3]], what='a refusal')
-    server.change(lambda: server.mailbox('INBOX').add(tools.mail(2)))
+    upstream.revoke('anna', 'two')
+    upstream.drop_all()
+    tools.wait_until(lambda: [e for e in upstream.attempts('two') if not e[3]], what='a refusal')
+    upstream.change(lambda: upstream.mailbox('INBOX').add(tools.mail(2)))
     tools.wait_until(lambda: one.must('NOOP').exists == 2, what='new mail')
     idle_ends(two)
     assert one.must('NOOP').ok
 
 
-def test_t8_every_secret_is_asked_about_upstream_before_it_is_believed(server, make_proxy, connect):
-    server.allow('anna', 'one')
-    proxy = make_proxy(server.port)
+def test_t8_every_secret_is_asked_about_upstream_before_it_is_believed(upstream, make_proxy, connect):
+    upstream.allow('anna', 'one')
+    proxy = make_proxy(upstream.port)
     connect(proxy.port, 'anna', 'one').select()
     assert connect(proxy.port).cmd('LOGIN anna two').status == 'NO'
-    server.allow('anna', 'three')
+    upstream.allow('anna', 'three')
     connect(proxy.port, 'anna', 'three').select()
-    assert [(e[2], e[3]) for e in server.logins if e[2] != 'one'] == [('two', False), ('three', True)]
+    assert [(e[2], e[3]) for e in upstream.logins if e[2] != 'one'] == [('two', False), ('three', True)]
 
 
-def test_an_authorisation_identity_is_an_account_of_its_own(server, make_proxy, connect):
+def test_an_authorisation_identity_is_an_account_of_its_own(upstream, make_proxy, connect):
     seen = []
 
     def enter(conn, command):
         seen.append(command.args.split()[1])
         conn.user = 'x'
-        conn.ok(command, 'in', 'CAPABILITY ' + server.capabilities)
-    server.on('AUTHENTICATE', enter)
-    proxy = make_proxy(server.port)
+        conn.ok(command, 'in', 'CAPABILITY ' + upstream.capabilities)
+    upstream.on('AUTHENTICATE', enter)
+    proxy = make_proxy(upstream.port)
     for authzid in ('', 'boss', 'bo', 'anna'):
         client = connect(proxy.port)
         client.must(b'AUTHENTICATE PLAIN ' + secrets_tools.plain('anna', 'pw', authzid))
@@ -133,14 +133,14 @@ def test_an_authorisation_identity_is_an_account_of_its_own(server, make_proxy, 
     assert seen == [plain('anna', 'pw'), plain('anna', 'pw', 'boss'), plain('anna', 'pw', 'bo')]
 
 
-def test_t27_sessions_stay_while_the_upstream_cannot_be_asked(server, make_proxy, connect):
-    server.mailbox('INBOX').add(tools.mail(1))
-    server.allow('anna', 'pw')
-    with judge_tap.Tap(server.port) as tap:
-        _stay(server, tap, make_proxy, connect)
+def test_t27_sessions_stay_while_the_upstream_cannot_be_asked(upstream, make_proxy, connect):
+    upstream.mailbox('INBOX').add(tools.mail(1))
+    upstream.allow('anna', 'pw')
+    with judge_tap.Tap(upstream.port) as tap:
+        _stay(upstream, tap, make_proxy, connect)
 
 
-def _stay(server, tap, make_proxy, connect):
+def _stay(upstream, tap, make_proxy, connect):
     proxy = make_proxy(tap.port, kind=tools.Configured, sections=AGAIN)
     client = connect(proxy.port, 'anna', 'pw')
     client.select()
@@ -152,5 +152,5 @@ def _stay(server, tap, make_proxy, connect):
     with pytest.raises(imapclient.IMAPRefused):
         connect(proxy.port, 'anna', 'guess')
     tap.refuse(False)
-    server.change(lambda: server.mailbox('INBOX').add(tools.mail(2)))
+    upstream.change(lambda: upstream.mailbox('INBOX').add(tools.mail(2)))
     tools.wait_until(lambda: client.cmd('NOOP').exists == 2, 40, 'new mail')

@@ -12,7 +12,7 @@ from imapjudge import dovecot as judge_dovecot, imapclient
 
 
 @pytest.fixture
-def server():
+def upstream():
     with secrets_tools.SecretServer() as instance:
         instance.allow('anna', 'pw')
         instance.allow('bo', 'pw')
@@ -43,45 +43,45 @@ def all_at_once(port, attempts):
     return results, threads
 
 
-def test_five_wrong_logins_do_not_delay_another_users_login(server, make_proxy):
-    server.delay = 3        # the upstream slows down whoever is wrong
-    proxy = make_proxy(server.port)
+def test_five_wrong_logins_do_not_delay_another_users_login(upstream, make_proxy):
+    upstream.delay = 3        # the upstream slows down whoever is wrong
+    proxy = make_proxy(upstream.port)
     results, threads = all_at_once(proxy.port, [('anna', 'wrong%d' % n) for n in range(5)])
-    tools.wait_until(lambda: server.attempts(), what='the first wrong login')
+    tools.wait_until(lambda: upstream.attempts(), what='the first wrong login')
     for _ in range(3):
         result, seconds = login(proxy.port, 'bo', 'pw')
         assert result.ok and seconds < 1
     del results, threads    # some are still held; they end with the proxy
-    assert len([e for e in server.attempts() if not e[3]]) <= 2
+    assert len([e for e in upstream.attempts() if not e[3]]) <= 2
 
 
-def test_the_same_wrong_secret_is_asked_about_once(server, make_proxy):
-    server.delay = 0.5
-    proxy = make_proxy(server.port)
+def test_the_same_wrong_secret_is_asked_about_once(upstream, make_proxy):
+    upstream.delay = 0.5
+    proxy = make_proxy(upstream.port)
     times = []
     for _ in range(5):
         result, seconds = login(proxy.port, 'anna', 'wrong')
         assert (result.status, result.code, result.text) == ('NO', 'AUTHENTICATIONFAILED', b'not you')
         times.append(seconds)
-    assert len(server.logins) == 1
+    assert len(upstream.logins) == 1
     # each takes as long as the upstream's own answer did
     assert all(0.45 < t < 1.5 for t in times), times
     result, seconds = login(proxy.port, 'anna', 'pw')
     assert result.ok and seconds < 0.5
 
 
-def test_a_refusal_is_not_repeated_for_ever(server, make_proxy):
-    proxy = make_proxy(server.port, kind=tools.Configured, sections='auth { retry = 1s }')
+def test_a_refusal_is_not_repeated_for_ever(upstream, make_proxy):
+    proxy = make_proxy(upstream.port, kind=tools.Configured, sections='auth { retry = 1s }')
     assert login(proxy.port, 'anna', 'soon')[0].status == 'NO'
-    server.allow('anna', 'soon')
+    upstream.allow('anna', 'soon')
     assert login(proxy.port, 'anna', 'soon')[0].status == 'NO'
     time.sleep(1)
     assert login(proxy.port, 'anna', 'soon')[0].ok
-    assert len(server.logins) == 2
+    assert len(upstream.logins) == 2
 
 
-def test_failures_a_minute_and_then_the_right_password_waits(server, make_proxy):
-    proxy = make_proxy(server.port, kind=tools.Configured,
+def test_failures_a_minute_and_then_the_right_password_waits(upstream, make_proxy):
+    proxy = make_proxy(upstream.port, kind=tools.Configured,
                        sections='auth { failures_per_login = 20 failures_per_address = 0 }')
     for n in range(20):
         assert login(proxy.port, 'anna', 'wrong%d' % n)[0].status == 'NO'
@@ -89,10 +89,10 @@ def test_failures_a_minute_and_then_the_right_password_waits(server, make_proxy)
     assert result.ok and 1 < seconds < 4        # one each three seconds
 
 
-def test_t8_guesses_are_not_compared_with_what_was_proven(server, make_proxy):
+def test_t8_guesses_are_not_compared_with_what_was_proven(upstream, make_proxy):
     """An address that has failed too often hears nothing of the right secret either, though it was proven a moment ago;
     the address that it was proven from is not held up."""
-    proxy = make_proxy(server.port, kind=tools.Configured, listener='', sections='limits { login_timeout = 5s }')
+    proxy = make_proxy(upstream.port, kind=tools.Configured, listener='', sections='limits { login_timeout = 5s }')
     assert login(proxy.port, 'anna', 'pw')[0].ok
 
     def from_elsewhere(password, timeout):
@@ -106,23 +106,23 @@ def test_t8_guesses_are_not_compared_with_what_was_proven(server, make_proxy):
     with pytest.raises((imapclient.IMAPTimeout, imapclient.IMAPClosed)):
         from_elsewhere('pw', 3)
     assert login(proxy.port, 'anna', 'pw')[1] < 0.5
-    assert [e[2] for e in server.logins] == ['pw', 'a', 'b']
+    assert [e[2] for e in upstream.logins] == ['pw', 'a', 'b']
 
 
-def test_what_is_no_refusal_is_neither_repeated_nor_counted(server, make_proxy):
-    proxy = make_proxy(server.port)
+def test_what_is_no_refusal_is_neither_repeated_nor_counted(upstream, make_proxy):
+    proxy = make_proxy(upstream.port)
     for refusal in ['NO [UNAVAILABLE] not now', 'NO [LIMIT] too many'] * 3:
-        server.refusal = refusal
+        upstream.refusal = refusal
         result, seconds = login(proxy.port, 'anna', 'other')
         assert (result.status, result.code) == ('NO', refusal.split()[1].strip('[]'))
         assert seconds < 1
-    server.allow('anna', 'other')
+    upstream.allow('anna', 'other')
     assert login(proxy.port, 'anna', 'other')[0].ok
 
 
-def test_a_flood_of_large_logins_does_not_end_the_process(server, make_proxy, connect):
-    server.delay = 1
-    proxy = make_proxy(server.port, kind=tools.Configured,
+def test_a_flood_of_large_logins_does_not_end_the_process(upstream, make_proxy, connect):
+    upstream.delay = 1
+    proxy = make_proxy(upstream.port, kind=tools.Configured,
                        sections='auth { failures_per_login = 0 failures_per_address = 0 }')
     clients = []
     for n in range(150):
@@ -142,9 +142,9 @@ def test_a_flood_of_large_logins_does_not_end_the_process(server, make_proxy, co
     assert big.cmd(b'LOGIN {60000+}\r\n' + b'x' * 60000 + b' pw').status == 'NO'
 
 
-def test_clients_that_leave_while_they_wait(server, make_proxy, connect):
-    server.delay = 0.3
-    proxy = make_proxy(server.port)
+def test_clients_that_leave_while_they_wait(upstream, make_proxy, connect):
+    upstream.delay = 0.3
+    proxy = make_proxy(upstream.port)
     for n in range(40):
         client = connect(proxy.port)
         client.send_raw(b'a LOGIN anna wrong%d\r\n' % n)
@@ -161,8 +161,8 @@ def test_five_wrong_logins_at_dovecot_with_its_penalty(make_proxy, kind):
     secrets = ['wrong%d' % n if 'different' in kind else 'wrong' for n in range(5)]
     taken = {}
     for way in ('direct', 'proxied'):
-        with judge_dovecot.Dovecot(users=4, auth_failure_delay='2 secs', penalty=True) as server:
-            port = server.port if way == 'direct' else make_proxy(server.port).port
+        with judge_dovecot.Dovecot(users=4, auth_failure_delay='2 secs', penalty=True) as upstream:
+            port = upstream.port if way == 'direct' else make_proxy(upstream.port).port
             began = time.monotonic()
             for secret in secrets:
                 _, threads = all_at_once(port, [('u0', secret)])
