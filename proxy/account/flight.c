@@ -229,10 +229,28 @@ static void settle_lost(struct flight *flight, struct want *want, bool is_guilty
     plan__gather(flight->plan, want);
 }
 
+/* The message the server was at when the link was lost: the first that is not here whole. */
+static uint32_t suspect_uid(const struct flight *flight)
+{
+    for (size_t i = 0; i < flight->rows_n; i++) {
+        for (size_t k = 0; k < flight->columns_n; k++) {
+            const struct want *want = flight->rows[i].wants[k];
+            if (want->value.state != VALUE_HERE && want->value.state != VALUE_FAILED &&
+                !is_complete(want)) {
+                return flight->rows[i].uid;
+            }
+        }
+    }
+    return 0;
+}
+
 /* Of the commands that end with their link only the first can be what killed it.  One that was not
  * even sent found no link: twice is enough. */
-static bool is_guilty(struct flight *flight, bool was_sent)
+static bool is_guilty(struct flight *flight, enum status st, bool was_sent)
 {
+    if (st == AGAIN) {
+        return false; /* another mailbox's, or a session's, was before it */
+    }
     bool is_first = !flight->plan->has_death[flight->route];
     flight->plan->has_death[flight->route] = true;
     return is_first || !was_sent;
@@ -244,7 +262,8 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     struct plan *plan = flight->plan;
     bool is_refused = st == DENIED || st == PROTOCOL;
     bool has_issued = tagged != NULL && tagged->code == CODE_EXPUNGEISSUED;
-    bool guilty = st != OK && !is_refused && is_guilty(flight, was_sent);
+    bool guilty = st != OK && !is_refused && is_guilty(flight, st, was_sent);
+    uint32_t suspect = guilty && was_sent ? suspect_uid(flight) : 0;
     flight->request = NULL;
     flight__end_line(flight);
     for (size_t i = 0; i < flight->rows_n * flight->columns_n; i++) {
@@ -253,7 +272,9 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
         if (st == OK) {
             settle_ok(flight, want, has_issued);
         } else if (!is_refused) {
-            settle_lost(flight, want, guilty, st);
+            bool blames = guilty && (!was_sent || want->message->uid == suspect);
+            settle_lost(flight, want, blames, st);
+            want->is_alone = want->is_alone || (blames && was_sent);
         }
     }
     if (is_refused) {

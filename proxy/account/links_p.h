@@ -16,6 +16,7 @@ struct slot {
     unsigned char hash[SECRET_HASH_BYTES]; /* of that password */
     enum slot_role role;
     bool is_ready;
+    bool has_suspect; /* the link is lost, and a command was found that it may have died of */
     uint64_t begun_ms;
     struct feed *feed;      /* FEED: whose; BULK: whose mailbox is EXAMINEd, or NULL */
     bool has_examined;      /* BULK: some mailbox, also one that is of no interest any more */
@@ -43,6 +44,7 @@ struct request {
     struct destination to;
     uint64_t stream_bytes;
     bool is_stream;
+    uint8_t sends_n; /* links that were lost before they could send it */
     bool is_waiting;
     bool waits_for_feed; /* in the feed's waiting list, not the account's */
     bool is_paused;

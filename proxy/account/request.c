@@ -12,7 +12,7 @@
 #include "feed_p.h"
 #include "base/alloc.h"
 
-enum { UTILITY_LOAD_MAX = 16 };
+enum { UTILITY_LOAD_MAX = 16, SENDS_MAX = 8 };
 
 /* --- life of a request ------------------------------------------------------------------------ */
 
@@ -164,11 +164,35 @@ static void on_want_data(void *arg, struct upcmd *cmd)
     request->ops->want_data(request->arg, cmd);
 }
 
+static void dispatch(struct request *request);
+
+static bool is_link_lost(enum status st, const struct response *tagged)
+{
+    return tagged == NULL && (st == NETWORK || st == TIMEOUT || st == END || st == PROTOCOL);
+}
+
+/* Not a word of it had left: it goes out on the next link as if nothing had been. */
+static bool may_send_again(const struct request *request)
+{
+    return !request->is_stream && !request->account->is_ending && request->sends_n < SENDS_MAX;
+}
+
+/* Servers do one command after the other: of those under way on a link that is lost the first may be
+ * what it died of, the others are not to blame (AGAIN). */
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct request *request = arg;
     struct slot *slot = request->slot;
     leave_slot(request);
+    if (is_link_lost(st, tagged) && !was_sent && may_send_again(request)) {
+        request->sends_n++;
+        dispatch(request);
+        return;
+    }
+    if (is_link_lost(st, tagged) && was_sent) {
+        st = slot->has_suspect ? AGAIN : st;
+        slot->has_suspect = true;
+    }
     if (st == OK && slot->role == SLOT_FEED) {
         feed__tagged_ok(slot->feed, tagged);
     }
@@ -205,8 +229,11 @@ void request__send(struct request *request, struct slot *slot)
     }
     DL_APPEND(request->account->sent, request);
     timer_stop(slot->idle);
-    request->upcmd = link_send(slot->link, &request->cmd, flags, request->stream_bytes,
-                               &request_ops, request);
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    outcmd_copy(&cmd, &request->cmd);
+    request->upcmd = link_send(slot->link, &cmd, flags, request->stream_bytes, &request_ops,
+                               request);
 }
 
 /* --- bulk links ------------------------------------------------------------------------------- */

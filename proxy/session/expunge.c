@@ -63,7 +63,7 @@ static enum step ask(struct session *session, struct job *job)
     write->session = session;
     write->job = job;
     if (is_new || (write->is_done && !write->has_answer && is_repeatable &&
-                   write->attempts < 2 && write->status != CANCELED)) {
+                   write_has_attempts(write) && write->status != CANCELED)) {
         struct ranges uids;
         ranges_init(&uids, SEQSET_PARTS_MAX);
         bool some = chosen(session, job, &uids);

@@ -372,7 +372,7 @@ static enum step run_search(struct session *session, struct job *job)
         return run_local(session, job);
     }
     if (work->is_lost && !work->was_repeated) {
-        work->was_repeated = true;
+        work->was_repeated = work->status != AGAIN; /* not by its fault */
         work->is_done = work->is_lost = false;
         ranges_reset(&work->found);
         if (search_upstream(session, job) != OK) {

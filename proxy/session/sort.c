@@ -160,7 +160,7 @@ static enum step run_sort(struct session *session, struct job *job)
         return start_sort(session, job);
     }
     if (work->is_lost && !work->was_repeated) {
-        work->was_repeated = true;
+        work->was_repeated = work->status != AGAIN; /* not by its fault */
         work->is_done = work->is_lost = false;
         buf_reset(&work->lines);
         if (send_sort(session, job) != OK) {

@@ -387,7 +387,7 @@ static void finish_modified(struct session *session, struct job *job)
 /* Setting flags twice is setting them once: repeated when the outcome is unknown (promise 2). */
 static bool may_repeat(const struct store_work *work, const struct args_store *args)
 {
-    return !work->write.has_answer && !args->has_unchangedsince && work->write.attempts < 2 &&
+    return !work->write.has_answer && !args->has_unchangedsince && write_has_attempts(&work->write) &&
            work->write.status != CANCELED && work->write.status != LIMIT;
 }
 

@@ -77,10 +77,15 @@ bool write_is_lost(struct write *write)
     return true;
 }
 
+bool write_has_attempts(const struct write *write)
+{
+    return write->attempts < 2 || (write->status == AGAIN && write->attempts < WRITE_ATTEMPTS_MAX);
+}
+
 bool write_may_repeat(const struct write *write)
 {
     return write->is_done && write->was_sent && !write->has_answer && !write->has_told &&
-           write->attempts < 2 && write->status != CANCELED;
+           write_has_attempts(write) && write->status != CANCELED;
 }
 
 void write_finish(struct write *write)

@@ -6,7 +6,7 @@
 #include "session_p.h"
 
 /* COPYUID names every message: with many of them its sets are long. */
-enum { WRITE_ANSWER_MAX = 4 * 1024 * 1024 };
+enum { WRITE_ANSWER_MAX = 4 * 1024 * 1024, WRITE_ATTEMPTS_MAX = 8 };
 
 struct write {
     struct session *session;
@@ -38,6 +38,8 @@ bool write_refresh_other(struct write *write, struct slice mailbox);
 bool write_is_lost(struct write *write);
 /* Its link died before anything of an answer went to the client: what may be done twice is sent a
  * second time. */
+/* It was not given twice, or did not kill its link (AGAIN). */
+bool write_has_attempts(const struct write *write);
 bool write_may_repeat(const struct write *write);
 /* The upstream's words, or the status's. */
 void write_finish(struct write *write);

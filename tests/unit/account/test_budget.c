@@ -209,6 +209,34 @@ static void test_t6_name_made_again_while_parked(void **state)
     end(&office);
 }
 
+/* --- poison ----------------------------------------------------------------------------------- */
+
+static bool both_answered(struct office *office)
+{
+    (void)office;
+    return guest[0].requests_n > 0 && guest[1].requests_n > 0;
+}
+
+/* Of two commands on a link that dies the first is what it may have died of, the other is not. */
+static void test_only_the_first_command_is_blamed(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 2);
+    visit(&office, 0, "One");
+    visit(&office, 1, "One");
+    office_rule_add(&office, "UID STORE 1 ", "!", 0);
+    guest[0].requests_n = guest[1].requests_n = 0;
+    ask(&guest[0], ROUTE_FEED, guest[0].feed_user.feed, "UID STORE 1 FLAGS (poison)");
+    ask(&guest[1], ROUTE_FEED, guest[0].feed_user.feed, "UID STORE 2 FLAGS (good)");
+    office_run(&office, both_answered);
+    assert_int_not_equal(guest[0].request_st, OK);
+    assert_int_not_equal(guest[0].request_st, AGAIN);
+    assert_int_equal(guest[1].request_st, AGAIN);
+    ask_feed(&office, 1, "UID STORE 2 FLAGS (good)");
+    end(&office);
+}
+
 /* --- away ------------------------------------------------------------------------------------- */
 
 /* Cut as often as one likes: while the server takes us again, a command only waits. */
@@ -324,6 +352,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_an_unused_mailbox_gives_way_first),
         cmocka_unit_test(test_t28_an_upload_parks_a_mailbox),
         cmocka_unit_test(test_t6_name_made_again_while_parked),
+        cmocka_unit_test(test_only_the_first_command_is_blamed),
         cmocka_unit_test(test_t27_cuts_in_a_row_cost_only_time),
         cmocka_unit_test(test_t27_two_failures_then_no_waiting),
         cmocka_unit_test(test_t27_a_mailbox_left_before_is_readable),
