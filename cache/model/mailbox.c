@@ -396,6 +396,23 @@ enum status mailbox_set_modseq(struct mailbox *mailbox, uint32_t uid, uint64_t m
     return OK;
 }
 
+enum status mailbox_learn_flags(struct mailbox *mailbox, uint32_t uid, uint32_t flags,
+                                uint64_t modseq)
+{
+    struct place place;
+    if (!messages_find(&mailbox->messages, uid, &place)) {
+        return NOT_FOUND;
+    }
+    messages_set_flags(&mailbox->messages, place, flags);
+    if (modseq > 0) {
+        mailbox->messages.chunk[place.chunk].modseq[place.index] = modseq;
+        mailbox_saw_modseq(mailbox, modseq);
+    }
+    mailbox->version++;
+    mark_block(mailbox, uid);
+    return OK;
+}
+
 static void went(struct mailbox *mailbox)
 {
     mailbox->header_dirty = true;

@@ -83,6 +83,9 @@ enum status mailbox_add(struct mailbox *mailbox, const struct mailbox_entry *ent
 enum status mailbox_set_flags(struct mailbox *mailbox, uint32_t uid, uint32_t flags,
                               uint64_t modseq, bool *changed_out) MUST_USE;
 enum status mailbox_set_modseq(struct mailbox *mailbox, uint32_t uid, uint64_t modseq) MUST_USE;
+/* The flags of a message that were not known so far: no news for any view. */
+enum status mailbox_learn_flags(struct mailbox *mailbox, uint32_t uid, uint32_t flags,
+                                uint64_t modseq) MUST_USE;
 /* The answer to UID SEARCH SEEN and the like: of the messages present, but for those of @except,
  * exactly @uids have the flags of the set @flags.  Not logged, as no view has been told flags
  * (is_first), or logged as any other change. */

@@ -741,6 +741,7 @@ void feed__mapped(struct feed *feed)
         make_plan(feed);
     }
     feed__open_early(feed);
+    request__feed_ready(feed);
 }
 
 void feed__live(struct feed *feed)

@@ -150,6 +150,14 @@ static void note_touched(struct feed *feed, uint32_t uid)
     }
 }
 
+/* Flags of a model that has only numbers yet: views were not told others, and what is told of later
+ * than SELECT shows by its modseq. */
+static bool is_first_told(const struct feed *feed, const struct news *news)
+{
+    return feed->knows < FEED_KNOWS_FLAGS && feed->is_scanning &&
+           news->modseq <= mailbox_base_modseq(feed->mailbox);
+}
+
 static void on_fetch(struct feed *feed, const struct response *response)
 {
     struct news news;
@@ -185,8 +193,10 @@ static void on_fetch(struct feed *feed, const struct response *response)
         }
         return;
     }
-    enum status st = news.has_flags ? mailbox_set_flags(feed->mailbox, news.uid, flags,
-                                                        news.modseq, NULL)
+    enum status st = news.has_flags && is_first_told(feed, &news)
+                         ? mailbox_learn_flags(feed->mailbox, news.uid, flags, news.modseq)
+                     : news.has_flags
+                         ? mailbox_set_flags(feed->mailbox, news.uid, flags, news.modseq, NULL)
                      : news.modseq != 0
                          ? mailbox_set_modseq(feed->mailbox, news.uid, news.modseq)
                          : OK;

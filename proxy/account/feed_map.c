@@ -17,7 +17,11 @@
 #include "imap/outcmd.h"
 #include "model/uidset.h"
 
-enum { KEYWORDS_MAX = 40, SYSTEM_FLAGS = 5 };
+enum {
+    KEYWORDS_MAX = 40,
+    SYSTEM_FLAGS = 5,
+    PLAIN_MAX = 700 * 1000 /* messages named in one line: LINK_LINE_MAX */
+};
 
 void feed__drop_map(struct feed *feed)
 {
@@ -46,6 +50,15 @@ static bool is_searchable(struct slice keyword)
         }
     }
     return keyword.len > 0;
+}
+
+static struct map *new_map(void)
+{
+    struct map *map = alloc_zero(sizeof(*map));
+    map->searches = alloc_array(1 + SYSTEM_FLAGS + KEYWORDS_MAX, sizeof(*map->searches));
+    memset(map->searches, 0, (1 + SYSTEM_FLAGS + KEYWORDS_MAX) * sizeof(*map->searches));
+    ranges_init(&map->touched, 0);
+    return map;
 }
 
 static struct search *add_search(struct feed *feed, struct slice flag)
@@ -152,7 +165,7 @@ static enum status add_missing(struct feed *feed, const struct ranges *uids)
 static void take_numbers(struct feed *feed, struct search *search)
 {
     const struct ranges *uids = &search->uids;
-    if (ranges_count(uids) != feed->exists) {
+    if (ranges_count(uids) != feed->exists || feed->is_mapped) {
         return;
     }
     enum status st;
@@ -166,6 +179,20 @@ static void take_numbers(struct feed *feed, struct search *search)
     if (st == OK && feed__count_is_true(feed)) {
         feed__mapped(feed);
     }
+}
+
+bool feed__map_plain(struct feed *feed, struct search *search, const struct response *response)
+{
+    uint64_t modseq;
+    struct ranges uids;
+    ranges_init(&uids, 0);
+    if (respdata_search(response, &uids, &modseq) == OK) {
+        search->has_answer = true;
+        ranges_unite(&search->uids, &uids); /* it may come in several lines */
+        take_numbers(feed, search);
+    }
+    ranges_fini(&uids);
+    return true;
 }
 
 void feed__map_answer(struct feed *feed, struct search *search, const struct response *response)
@@ -213,8 +240,9 @@ static void finish(struct feed *feed)
     bool has_numbers = feed->is_mapped || (map->searches[0].has_answer && feed__count_is_true(feed));
     bool is_done = has_numbers && all_answered(map) && apply_flags(feed);
     /* An iCloud tells COUNT whatever is asked. */
-    feed->esearch_is_poor = !map->searches[0].has_answer ||
-                            (feed->exists > 0 && ranges_empty(&map->searches[0].uids));
+    bool is_poor = !map->searches[0].has_answer ||
+                   (feed->exists > 0 && ranges_empty(&map->searches[0].uids));
+    feed->esearch_is_poor = feed->esearch_is_poor || is_poor;
     feed__drop_map(feed);
     if (is_done) {
         feed__after_scan(feed);
@@ -232,6 +260,23 @@ static void one_done(struct feed *feed, enum status st, const struct response *t
     if (--feed->map->open_n == 0) {
         finish(feed);
     }
+}
+
+/* Without ESEARCH eight octets a message: numbers are known when a sixth of the flags would be. */
+static bool map_numbers(struct feed *feed)
+{
+    struct outcmd cmd;
+    if (feed->exists <= FEED_WINDOW || feed->exists > PLAIN_MAX || feed->is_mapped) {
+        return false;
+    }
+    feed->map = new_map();
+    add_search(feed, SLICE(""))->is_all = true;
+    feed->map->has_failed = true; /* flags are fetched */
+    feed->map->open_n = 1;
+    outcmd_init(&cmd);
+    outcmd_str(&cmd, "UID SEARCH ALL");
+    feed__send(feed, &cmd, UPCMD_SEARCHES, one_done)->search = feed->map->searches;
+    return true;
 }
 
 /* --- the flight ---------------------------------------------------------------------------------- */
@@ -266,23 +311,22 @@ static void send_changes(struct feed *feed)
 
 bool feed__map(struct feed *feed)
 {
-    struct slot *slot = feed->slot;
-    if (!capability_has(link_capabilities(slot->link), CAP_ESEARCH) || feed->esearch_is_poor ||
-        link_capabilities(slot->link)->messagelimit > 0) {
-        return false;
-    }
-    struct map *map = alloc_zero(sizeof(*map));
-    feed->map = map;
-    map->searches = alloc_array(1 + SYSTEM_FLAGS + KEYWORDS_MAX, sizeof(*map->searches));
-    memset(map->searches, 0, (1 + SYSTEM_FLAGS + KEYWORDS_MAX) * sizeof(*map->searches));
-    ranges_init(&map->touched, 0);
-    if (!add_all(feed)) {
-        feed__drop_map(feed);
+    const struct capabilities *caps = link_capabilities(feed->slot->link);
+    if (caps->messagelimit > 0) { /* answers would be cut short */
         return false;
     }
     feed->lost_count = false; /* unless an EXPUNGE comes in between */
     if (feed->has_modseq) {
         mailbox_set_base_modseq(feed->mailbox, base_modseq(feed));
+    }
+    if (!capability_has(caps, CAP_ESEARCH) || feed->esearch_is_poor) {
+        return map_numbers(feed);
+    }
+    struct map *map = new_map();
+    feed->map = map;
+    if (!add_all(feed)) {
+        feed__drop_map(feed);
+        return map_numbers(feed);
     }
     for (size_t i = 0; i < map->n; i++) {
         struct outcmd cmd;

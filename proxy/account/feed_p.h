@@ -76,7 +76,7 @@ struct feed {
     struct map *map;     /* under way, or NULL */
     struct runs *runs;   /* the same */
     bool has_run;        /* on this link */
-    uint32_t window_at;  /* of a scan in windows: messages asked for */
+    uint32_t window_at;  /* of a scan in windows: the last number, or UID once mapped, asked for */
     uint32_t windows_n;  /* in flight */
     struct feed_told selected; /* SELECT's answer, for early users */
     struct gone *gone;   /* since then, while numbers are not known */

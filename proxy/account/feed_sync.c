@@ -18,7 +18,10 @@
 #include "imap/emit.h"
 #include "model/uidset.h"
 
-enum { HOLES_MAX = 500 /* runs of UIDs named in one command */ };
+enum {
+    HOLES_MAX = 500,        /* runs of UIDs named in one command */
+    SEARCH_RUNS_FROM = 500, /* messages: ESEARCH names runs */
+};
 
 /* --- the feed's own commands ------------------------------------------------------------------- */
 
@@ -49,29 +52,44 @@ static void take_status(struct feed *feed, const struct response *response)
     arena_reset(&arena);
 }
 
+/* The answer to SEARCH ALL, with or without RETURN. */
+static void take_search(struct feed *feed, const struct response *response)
+{
+    struct respdata_esearch answer;
+    uint64_t modseq;
+    struct ranges more;
+    ranges_init(&more, 0);
+    bool is_told = response->kind == RESPONSE_SEARCH
+                       ? respdata_search(response, &more, &modseq) == OK
+                       : respdata_esearch(response, &answer, &more) == OK && answer.has_all;
+    if (is_told) {
+        /* From here on EXISTS and EXPUNGE count from what the line says: they may come before
+         * the tagged OK and are not said twice. */
+        ranges_unite(&feed->seen, &more);
+        feed->exists = (uint32_t)ranges_count(&feed->seen);
+        feed->lost_count = false;
+        feed->has_search = true;
+    }
+    ranges_fini(&more);
+}
+
 static bool cmd_untagged(void *arg, const struct response *response)
 {
     struct feed_cmd *cmd = arg;
     struct feed *feed = cmd->feed;
-    if (response->kind == RESPONSE_SEARCH && cmd->wants_search) {
-        uint64_t modseq;
-        struct ranges more;
-        ranges_init(&more, 0);
-        if (respdata_search(response, &more, &modseq) == OK) {
-            /* From here on EXISTS and EXPUNGE count from what the line says: they may come before
-             * the tagged OK and are not said twice. */
-            ranges_add_all(&feed->seen, &more);
-            feed->exists = (uint32_t)ranges_count(&feed->seen);
-            feed->lost_count = false;
-            feed->has_search = true;
-        }
-        ranges_fini(&more);
+    bool is_search = response->kind == RESPONSE_SEARCH ||
+                     (response->kind == RESPONSE_ESEARCH &&
+                      upcmd_has_tag(cmd->upcmd, respdata_esearch_tag(response)));
+    if (is_search && cmd->wants_search) {
+        take_search(feed, response);
         return true;
     }
-    if (response->kind == RESPONSE_ESEARCH && cmd->search != NULL &&
-        upcmd_has_tag(cmd->upcmd, respdata_esearch_tag(response))) {
+    if (is_search && cmd->search != NULL && response->kind == RESPONSE_ESEARCH) {
         feed__map_answer(feed, cmd->search, response);
         return true;
+    }
+    if (is_search && cmd->search != NULL && feed->map->n == 1) {
+        return feed__map_plain(feed, cmd->search, response);
     }
     if (response->kind == RESPONSE_STATUS && cmd->is_status) {
         take_status(feed, response);
@@ -161,8 +179,9 @@ static void search_done(struct feed *feed, enum status st, const struct response
         feed__give_up(feed, st, tagged);
         return;
     }
-    if (!feed->has_search && feed->exists > 0) {
-        feed__after_scan(feed); /* it has told nothing */
+    if ((!feed->has_search && feed->exists > 0) || tagged->code == CODE_MESSAGELIMIT) {
+        feed->lost_count = true;
+        feed__after_scan(feed); /* it has told nothing, or not all (RFC 9738) */
         return;
     }
     struct ranges present;
@@ -189,10 +208,17 @@ static void search_all(struct feed *feed)
     }
     feed->state = FEED_SYNCING;
     feed->is_mapped = false;
+    const struct capabilities *caps = link_capabilities(feed->slot->link);
+    if (caps->messagelimit > 0 && feed->exists > caps->messagelimit) {
+        feed__fetch_all(feed); /* no answer may name so many */
+        return;
+    }
+    bool has_runs = capability_has(caps, CAP_ESEARCH) && !feed->esearch_is_poor &&
+                    feed->exists >= SEARCH_RUNS_FROM;
     struct outcmd cmd;
     outcmd_init(&cmd);
-    outcmd_str(&cmd, "UID SEARCH ALL");
-    feed__send(feed, &cmd, UPCMD_SEARCHES, search_done)->wants_search = true;
+    outcmd_str(&cmd, has_runs ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL");
+    feed__send(feed, &cmd, has_runs ? 0 : UPCMD_SEARCHES, search_done)->wants_search = true;
 }
 
 /* --- UID FETCH ---------------------------------------------------------------------------------- */
@@ -211,9 +237,9 @@ static void fetch_done(struct feed *feed, enum status st, const struct response 
         feed__give_up(feed, st, tagged);
         return;
     }
-    if (feed->is_scanning && is_cut_short(feed)) {
+    if (feed->is_scanning && !feed->is_mapped && is_cut_short(feed)) {
         feed->lost_count = true; /* SEARCH ALL decides */
-    } else if (feed->is_scanning) {
+    } else if (feed->is_scanning && !feed->is_mapped) {
         feed__remove_unseen(feed);
     }
     feed->is_scanning = false;
@@ -230,6 +256,7 @@ static const char *flag_items(const struct feed *feed)
 }
 
 static void send_window(struct feed *feed);
+static bool has_window(const struct feed *feed);
 
 static bool has_views(const struct feed *feed)
 {
@@ -246,7 +273,7 @@ static void window_done(struct feed *feed, enum status st, const struct response
     feed->windows_n--;
     if (st != OK) {
         feed__give_up(feed, st, tagged);
-    } else if (!feed->lost_count && feed->window_at < feed->exists) {
+    } else if (!feed->lost_count && has_window(feed)) {
         send_window(feed);
     } else if (feed->windows_n == 0) {
         fetch_done(feed, st, tagged);
@@ -260,18 +287,46 @@ static uint32_t window_size(const struct feed *feed)
 }
 
 /* By number: a window of UIDs might hold any number of messages. */
+static void write_numbers(struct feed *feed, struct outcmd *cmd)
+{
+    uint32_t left = feed->exists - feed->window_at;
+    uint32_t n = window_size(feed) < left ? window_size(feed) : left;
+    outcmd_str(cmd, "FETCH ");
+    outcmd_u64(cmd, (uint64_t)feed->window_at + 1);
+    outcmd_str(cmd, ":");
+    outcmd_u64(cmd, (uint64_t)feed->window_at + n);
+    feed->window_at += n;
+}
+
+/* By the UIDs of so many messages: they are known, and numbers may change between two windows. */
+static void write_uids(struct feed *feed, struct outcmd *cmd)
+{
+    struct mailbox_entry entry = {.uid = mailbox_last_uid(feed->mailbox)};
+    uint32_t first = feed->window_at + 1;
+    (void)mailbox_at(feed->mailbox, mailbox_rank(feed->mailbox, feed->window_at) + window_size(feed),
+                     &entry);
+    outcmd_str(cmd, "UID FETCH ");
+    outcmd_u64(cmd, first);
+    outcmd_str(cmd, ":");
+    outcmd_u64(cmd, entry.uid > first ? entry.uid : first);
+    feed->window_at = entry.uid;
+}
+
+static bool has_window(const struct feed *feed)
+{
+    return feed->window_at < (feed->is_mapped ? mailbox_last_uid(feed->mailbox) : feed->exists);
+}
+
 static void send_window(struct feed *feed)
 {
     struct outcmd cmd;
-    uint32_t left = feed->exists - feed->window_at;
-    uint32_t n = window_size(feed) < left ? window_size(feed) : left;
     outcmd_init(&cmd);
-    outcmd_str(&cmd, "FETCH ");
-    outcmd_u64(&cmd, (uint64_t)feed->window_at + 1);
-    outcmd_str(&cmd, ":");
-    outcmd_u64(&cmd, (uint64_t)feed->window_at + n);
+    if (feed->is_mapped) {
+        write_uids(feed, &cmd);
+    } else {
+        write_numbers(feed, &cmd);
+    }
     outcmd_str(&cmd, flag_items(feed));
-    feed->window_at += n;
     feed->windows_n++;
     (void)feed__send(feed, &cmd, 0, window_done);
 }
@@ -287,7 +342,7 @@ void feed__fetch_all(struct feed *feed)
     if (feed->exists > window_size(feed)) {
         feed->window_at = 0;
         send_window(feed);
-        if (feed->window_at < feed->exists) {
+        if (has_window(feed)) {
             send_window(feed); /* so that the line is not idle between two */
         }
         return;

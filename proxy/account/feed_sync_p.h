@@ -46,6 +46,8 @@ bool feed__forget_model(struct feed *feed);
 bool feed__map(struct feed *feed);
 void feed__drop_map(struct feed *feed);
 /* An ESEARCH for @search; the command's end. */
+/* The same of a SEARCH without tags. */
+bool feed__map_plain(struct feed *feed, struct search *search, const struct response *response);
 void feed__map_answer(struct feed *feed, struct search *search, const struct response *response);
 /* --- feed_runs.c --- */
 /* The model has more messages than there are: find out which have gone, by a few numbers.  False: that

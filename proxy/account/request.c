@@ -372,7 +372,8 @@ static void dispatch_feed(struct request *request)
         return;
     }
     feed__need(feed);
-    if (feed->state == FEED_LIVE && slot__is_ready(feed->slot) && !feed->place.is_yielding) {
+    bool may_take = feed->state == FEED_LIVE || (feed->state == FEED_SYNCING && feed->is_mapped);
+    if (may_take && slot__is_ready(feed->slot) && !feed->place.is_yielding) {
         request__send(request, feed->slot);
     } else {
         wait_for_feed(request); /* parked, or lost just now */

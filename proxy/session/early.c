@@ -20,10 +20,12 @@ static enum feed_knows needs(const struct session *session, const struct job *jo
     if (id == CMD_FETCH) {
         return fetch_needs(&job->parsed.args.fetch);
     }
-    if (id == CMD_STORE || id == CMD_SEARCH || id == CMD_SORT || id == CMD_THREAD) {
-        return FEED_KNOWS_FLAGS;
+    if (id == CMD_SEARCH && (job->parsed.args.search.root->classes &
+                             (SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE)) == 0) {
+        return FEED_KNOWS_FLAGS; /* answered from the model */
     }
-    bool numbers = id == CMD_COPY || id == CMD_MOVE || id == CMD_EXPUNGE ||
+    bool numbers = id == CMD_STORE || id == CMD_SEARCH || id == CMD_SORT || id == CMD_THREAD ||
+                   id == CMD_COPY || id == CMD_MOVE || id == CMD_EXPUNGE ||
                    (id == CMD_CLOSE && !session->is_read_only);
     return numbers ? FEED_KNOWS_NUMBERS : FEED_KNOWS_NOTHING;
 }

@@ -277,3 +277,33 @@ def test_t25_vanished_found_by_counts_over_runs(begin, connect, rung, pattern):
     asked = [c for c in fake.commands[before:] if c.verb in ('FETCH', 'UID SEARCH')]
     if pattern != 'every third':
         assert asked and all(c.verb == 'FETCH' for c in asked) and len(asked) <= 4, asked
+
+
+@pytest.mark.parametrize('rung', ['qresync, no esearch', 'condstore, no esearch', 'neither, no esearch'])
+def test_large_without_esearch_numbers_first_then_flags_in_windows(begin, connect, rung):
+    """SEARCH ALL gives numbers; while flags come in windows, mail is read, and writes get in between."""
+    fake, proxy = begin(rung, 20500, upstream='command_timeout = 60s')
+    box = fake.mailbox()
+    held = ladder.Held()
+    fake.on('UID FETCH', lambda conn, command: held(conn, command) if b'FLAGS' in command.args and not held.came.is_set()
+            else conn.send(conn.default(command)))
+    client = connect(proxy.port, 'anna', timeout=60)
+    mirror = ladder.Mirror().selected(client.select())
+    mirror.feed(client.must('UID FETCH 20500 (ENVELOPE)').untagged)     # numbers are enough for it
+    assert held.came.wait(5)
+    tag = client.start('UID STORE 7 +FLAGS (\\Flagged)')
+    other = connect(proxy.port, 'anna', timeout=60)
+    other.select()
+    gone = other.start('UID MOVE 11:14 Elsewhere') if 'MOVE' in fake.capabilities and fake.mailbox('Elsewhere') else None
+    held.go.set()
+    mirror.feed(client.wait(tag).untagged)
+    assert other.wait(gone).ok
+    result = client.must('UID FETCH 1:* (FLAGS)')
+    mirror.feed(result.untagged)
+    assert flags_of(result) == truth(box)
+    mirror.feed(client.must('NOOP').untagged)
+    assert mirror.equals(box) is None
+    verbs = [c.verb for c in fake.commands if c.verb in ('UID FETCH', 'UID STORE', 'UID MOVE', 'UID SEARCH')]
+    assert verbs.index('UID STORE') < len(verbs) - 1 - verbs[::-1].index('UID FETCH'), 'the STORE came behind all windows'
+    assert len(client.must('NOOP').untagged) == 0
+    assert len([r for r in result.untagged if r.name == 'FETCH']) == len(box.messages), 'told twice'
