@@ -4,8 +4,9 @@
  * content of the old one.  What a COPYUID says is a claim: nothing is served from it before the
  * upstream's own RFC822.SIZE and ENVELOPE of the new UID have been found to equal those kept of the old
  * one (the plan asks for them when the new message is read, see plan_share.c).
- * Never for \Draft, never across accounts, never where several of the messages copied at once look
- * alike: then a wrong order of the sets would go unseen.
+ * Never for \Draft, never across accounts, never for mail without Message-ID or a UID that may have been
+ * there before, never where several of the messages copied at once look alike: then a wrong order of the
+ * sets would go unseen.
  * Limits: SHARE_PAIRS_MAX messages a command, beyond it nothing is shared.
  * Owner: the command.  Thread: loop.  Design section 4; RFC 4315, 6851. */
 #include "account/feed.h"

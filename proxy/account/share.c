@@ -11,6 +11,7 @@
 #include "imap/copyuid.h"
 #include "model/flagset.h"
 #include "share_p.h"
+#include "store/state.h"
 
 #define KEY_SAME SLICE("=SAME")
 #define KEY_SIZE SLICE("RFC822.SIZE")
@@ -70,11 +71,22 @@ static void put(struct store *store, uint64_t mailbox_id, uint32_t uid, struct s
     }
 }
 
-/* "<size> <envelope>" of the message; false when one of the two is not kept. */
+/* Messages without Message-ID, the last item of an ENVELOPE, are not told apart by it. */
+static bool has_no_id(struct slice envelope)
+{
+    struct slice end = SLICE(" NIL)");
+    return envelope.len < end.len ||
+           slice_eq_nocase(slice_sub(envelope, envelope.len - end.len, end.len), end);
+}
+
+/* "<size> <envelope>" of the message; false when one of the two is not kept, or says too little. */
 static bool likeness(const struct reading *reading, struct buf *out)
 {
     struct slice size, envelope;
     if (!find(reading, KEY_SIZE, &size) || !find(reading, KEY_ENVELOPE, &envelope)) {
+        return false;
+    }
+    if (has_no_id(envelope)) {
         return false;
     }
     buf_reset(out);
@@ -162,6 +174,7 @@ struct share_copy {
     char *target;
     size_t target_len;
     struct ranges wanted; /* UIDs whose content may be shared */
+    uint32_t uidnext;     /* of the target before the copy, as far as known: what is new is not below */
     struct arena arena;
     struct copyuid told; /* n 0: not told yet */
 };
@@ -223,6 +236,9 @@ struct share_copy *share_begin(struct feed *source, const struct ranges *uids, s
     memcpy(copy->target, target.data, target.len);
     copy->target_len = target.len;
     arena_init(&copy->arena, SHARE_ARENA_BYTES);
+    struct feed *feed = NULL;
+    HASH_FIND(hh, source->account->feeds, target.data, target.len, feed);
+    copy->uidnext = feed != NULL ? mailbox_uidnext(feed->mailbox) : 0;
     DL_APPEND(source->copies, copy);
     /* Of all of them: the claims hold only if no two look alike. */
     plan_ask_likeness(source->plan, uids);
@@ -330,14 +346,27 @@ static void point(const struct reading *from, uint64_t mailbox_id, uint32_t uid)
     buf_fini(&key);
 }
 
-/* Somebody was quicker to read it than we to hear of the copy. */
+/* Somebody was quicker to read it than we to hear of the copy; or it is no copy at all. */
 static bool is_known_already(struct store *store, uint64_t mailbox_id, uint32_t uid)
 {
     struct reading reading;
     read_begin(&reading, store, mailbox_id, uid);
-    bool is_known = has_content(&reading);
+    bool is_known = reading.has_record;
     read_end(&reading);
     return is_known;
+}
+
+/* The UIDNEXT kept with the target when it was last open. */
+static uint32_t kept_uidnext(struct store *store, uint64_t mailbox_id)
+{
+    struct store_state_head head;
+    struct buf header;
+    buf_init(&header, STORE_HEADER_MAX);
+    store_read_begin(store);
+    bool is_kept = store_state_get(store, mailbox_id, &head, &header) == OK;
+    store_read_end(store);
+    buf_fini(&header);
+    return is_kept ? head.uidnext : 0;
 }
 
 static void claim(const struct feed *source, const struct copied *copied, uint64_t target)
@@ -364,11 +393,14 @@ static void claim_all(const struct share_copy *copy, struct copied *copied)
     }
     uint64_t target = target_id(source, slice_of(copy->target, copy->target_len),
                                 copy->told.uidvalidity);
+    uint32_t kept = target != 0 ? kept_uidnext(store_of(source), target) : 0;
+    uint32_t uidnext = kept > copy->uidnext ? kept : copy->uidnext;
     qsort(copied, n, sizeof(*copied), by_likeness);
     for (size_t i = 0; i < n && target != 0; i++) {
         bool is_like = (i > 0 && copied[i - 1].likeness == copied[i].likeness) ||
                        (i + 1 < n && copied[i + 1].likeness == copied[i].likeness);
-        if (!is_like && ranges_has(&copy->wanted, copied[i].pair.source)) {
+        bool is_new = copied[i].pair.dest >= uidnext;
+        if (!is_like && is_new && ranges_has(&copy->wanted, copied[i].pair.source)) {
             claim(source, &copied[i], target);
             claims_n++;
         }

@@ -256,6 +256,36 @@ def test_a_copy_that_cannot_be_proven_is_asked_for(make_proxy, filled, connect, 
     assert body(mover) == filled.mailbox('Archive').messages[0].octets
 
 
+def test_a_uid_that_was_there_before_is_no_copy(make_proxy, fake, connect):
+    """COPYUID names an older look-alike in the target."""
+    archive = fake.mailbox('Archive', 2000)
+    archive.add(like(40_000, b'b'))
+    fake.mailbox().add(like(40_000, b'a'))
+    proxy = make_proxy(fake.port)
+    mover, reader = connect(proxy.port, 'u0'), connect(proxy.port, 'u0')
+    reader.select('Archive')
+    reader.must('UID FETCH 1 (FLAGS)')      # the model is there
+    mover.select()
+    body(mover)
+    fake.on('UID MOVE', copies(lambda old, new: (listed(old), listed(n - 1 for n in new))))
+    mover.must('UID MOVE 1 Archive')
+    assert body(reader, 1) == archive.messages[0].octets
+
+
+def test_mail_without_message_id_is_not_shared(make_proxy, fake, connect):
+    fake.mailbox('Archive', 2000)
+    fake.mailbox().add(b'From: a@example.com\r\nSubject: x\r\n\r\n' + b'text\r\n' * 9000)
+    proxy = make_proxy(fake.port)
+    mover = connect(proxy.port, 'u0')
+    mover.select()
+    body(mover)
+    mover.must('UID MOVE 1 Archive')
+    mark = len(fake.commands)
+    mover.select('Archive')
+    assert body(mover) == fake.mailbox('Archive').messages[0].octets
+    assert [c for c in fake.commands[mark:] if c.verb == 'UID FETCH' and c.args.endswith(b'BODY.PEEK[])')]
+
+
 def test_t44_accounts_share_nothing(make_proxy, filled, connect):
     proxy = make_proxy(filled.port)
     first, other = connect(proxy.port, 'u0'), connect(proxy.port, 'u1')
