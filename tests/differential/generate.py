@@ -29,8 +29,8 @@ class Names:
         self.shared = tuple(facts.box(name) for name in SHARED)
         self.scratch = tuple(facts.box(name) for name in SCRATCH)
         self.nosuch = facts.box('nosuch')
-        self.patterns = ('"*"', '"%"', '"INBOX"', 'inbox', '""') + tuple(
-            '"%s"' % facts.box(name) for name in ('Scratch/%', 'Scratch*', 'Scratch/c d', 'nosuch'))
+        own = tuple('"%s"' % facts.box(name) for name in ('Scratch/%', 'Scratch*', 'Scratch/c d', 'nosuch'))
+        self.patterns = ('"*"', '"%"') + own[:2] + ('"INBOX"', 'inbox') + own[2:] + ('""',)     # the empty one last
         self.reference = '"%s"' % facts.box('Scratch/')
 
 
@@ -523,7 +523,9 @@ class Generator:
                             'UNDELETED', 'DRAFT', 'UNDRAFT'))
 
     def _set_key(self, view):
-        return self.numbers(len(view)) if self.random.random() < 0.5 else 'UID ' + self.uids(view)
+        form, last = ('', len(view)) if self.random.random() < 0.5 else ('UID ', view.uids()[-1])
+        numbers = self.uids(view) if form else self.numbers(len(view))
+        return form + (numbers.replace('*', str(last)) if 'star-in-search' in self._avoided else numbers)
 
     def _word_key(self, view):
         pick = self.random
