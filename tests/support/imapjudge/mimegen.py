@@ -45,7 +45,8 @@ class MimeGenerator:
             return self._random.choice((b'Content-Type: message/rfc822\r\n',
                                         b'Content-Type: message/rfc822\r\nContent-Disposition: attachment\r\n')) \
                 + b'\r\n' + self.message(depth + 1)
-        return self._random.choice(LEAVES) + b'\r\n' + self._text()
+        leaf = self._random.choice(LEAVES)
+        return leaf + b'\r\n' + (b'AAECAw==\r\n' if b'base64' in leaf else self._text())
 
     def _multipart(self, depth):
         choose = self._random
