@@ -18,30 +18,37 @@ TIMING = re.compile(rb' \(\d+\.\d+ [^)]*\)')
 
 
 @pytest.fixture(scope='module', params=sorted(servers.KINDS))
-def server(request):
+def filled(request):
+    """(each server in turn, a user with a filled INBOX, to be copied)"""
     try:
-        with servers.KINDS[request.param](users=20) as running:
-            yield running
+        with servers.KINDS[request.param](users=100) as running:
+            user = running.new_user()
+            fill(running, user)
+            yield running, user
     except Exception as error:      # pylint: disable=broad-except
         if 'conf/servers' in str(error):
             pytest.skip(str(error))
         raise
 
 
-@pytest.fixture
-def pair(server, make_proxy, connect):
-    """(direct client, proxied client, tap) of one mailbox, examined."""
-    user = server.new_user()
+def fill(server, user):
     mails = [HEAD % (b'base64', b'aGVsbG8='), HEAD % (b'7bit', b'plain'), *mimegen.MimeGenerator(3).mails(12),
              *mailgen.Generator(9, flags=True, big=30_000).mails(12), mail(1)]
+    taken = 0
     with server.client(user) as client:
-        taken = 0
         for one in mails:
             try:
                 taken += client.append('INBOX', getattr(one, 'octets', one), flags=' '.join(getattr(one, 'flags', ()))).ok
             except imapclient.IMAPRefused:
                 pass        # Cyrus takes no malformed header
-        assert taken > 20
+    assert taken > 20
+
+
+@pytest.fixture
+def pair(filled, make_proxy, connect):
+    """(direct client, proxied client, tap) of one mailbox, examined."""
+    server, user = filled[0], filled[0].new_user()
+    server.copy_user(filled[1], user)
     with judge_tap.Tap(server.port) as tap:
         proxy = make_proxy(tap.port)
         clients = [connect(server.port, user, timeout=30), connect(proxy.port, user, timeout=30)]
@@ -80,10 +87,10 @@ def test_item_is_what_the_upstream_says(pair, item):
         same(direct, proxied, command % listed)
 
 
-def test_many_items_at_once_and_kept(pair, server):
+def test_many_items_at_once_and_kept(pair, filled):
     """What the server knows of them, in one command, cold and warm; nothing immutable is asked twice."""
     direct, proxied, tap = pair
-    candidates = ITEMS if server.facts.condstore else ITEMS[:18]    # Courier hangs up on whom it has to refuse often
+    candidates = ITEMS if filled[0].facts.condstore else ITEMS[:18]    # Courier hangs up on whom it has to refuse often
     known = [item for item in candidates if direct.cmd('FETCH 1:* (%s)' % item).ok and not item.startswith('X-')]
     command = 'UID FETCH 1:* (%s)' % ' '.join(known)
     same(direct, proxied, command)
@@ -122,7 +129,7 @@ def words(result):
     return result.status, result.code, TIMING.sub(b'', result.text)
 
 
-def test_refusals_are_the_upstreams_words(pair, server):
+def test_refusals_are_the_upstreams_words(pair):
     direct, proxied, _ = pair
     for item in ('X-NOBODY-KNOWS', 'ANNOTATION', 'X-GM-MSGID', 'ENVELOPE X-NOBODY-KNOWS'):
         left, right = same(direct, proxied, 'UID FETCH 2:3 (%s)' % item)

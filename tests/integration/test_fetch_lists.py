@@ -4,7 +4,7 @@ import re
 
 import pytest
 from imapjudge import mailgen
-from spine_tools import mail, wait_until
+from spine_tools import Configured, mail, wait_until
 
 THUNDERBIRD = ('From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type '
                'Reply-To Received')
@@ -14,6 +14,12 @@ APPLE = ('date subject from to cc message-id in-reply-to references content-type
 MUTT = ('DATE FROM SENDER SUBJECT TO CC MESSAGE-ID REFERENCES CONTENT-TYPE CONTENT-DESCRIPTION IN-REPLY-TO REPLY-TO LINES '
         'LIST-POST LIST-SUBSCRIBE LIST-UNSUBSCRIBE X-LABEL X-ORIGINAL-TO')
 LISTS = (THUNDERBIRD, APPLE, MUTT)
+
+
+@pytest.fixture
+def proxy(make_proxy, tap):
+    """One whose shadow verification asks nothing that could be counted."""
+    return make_proxy(tap.port, kind=Configured, cache='verify_every = 0')
 
 
 def item(names):

@@ -17,7 +17,7 @@ ITEMS = '(UID %s)' % ' '.join('BODY.PEEK[%s]%s' % re.match(r'([^<]*)(.*)', s).gr
 
 
 @pytest.fixture(scope='module', params=sorted(servers.KINDS))
-def server(request):
+def each_server(request):
     if not os.environ.get('IMAPCACHED_BIN'):
         pytest.skip('IMAPCACHED_BIN is not set')
     try:
@@ -95,21 +95,21 @@ def told(server, what, result):
     return result
 
 
-def test_sections_of_real_and_generated_mail(server, tmp_path):
+def test_sections_of_real_and_generated_mail(each_server, tmp_path):
     mails = mailgen.real_mails() + mailgen.Generator(5, flags=False, big=100_000).mails(120)
-    _, _, full, derived = told(server, 'real and generated', compare(server, tmp_path / 'cache', mails))
+    _, _, full, derived = told(each_server, 'real and generated', compare(each_server, tmp_path / 'cache', mails))
     assert derived > full / 10
 
 
-def test_sections_of_random_trees(server, tmp_path):
+def test_sections_of_random_trees(each_server, tmp_path):
     generator = mimegen.MimeGenerator(7)
-    _, _, full, derived = told(server, 'trees', compare(server, tmp_path / 'cache', generator.mails(400 if LONG else 120)))
+    _, _, full, derived = told(each_server, 'trees', compare(each_server, tmp_path / 'cache', generator.mails(400 if LONG else 120)))
     assert derived > full / 15
 
 
-def test_sections_of_mutated_mail(server, tmp_path):
+def test_sections_of_mutated_mail(each_server, tmp_path):
     generator = mimegen.MimeGenerator(11)
     mails = generator.mails(60) + mailgen.Generator(6, flags=False, big=20_000).mails(40)
     mails += [m for m in mailgen.real_mails() if len(m.octets) < 30_000]
     spoilt = [mailgen.Mail(generator.mutated(mail.octets), (), '', mail.name) for mail in mails * (4 if LONG else 1)]
-    told(server, 'mutated', compare(server, tmp_path / 'cache', [m for m in spoilt if m.octets.strip()]))
+    told(each_server, 'mutated', compare(each_server, tmp_path / 'cache', [m for m in spoilt if m.octets.strip()]))
