@@ -334,6 +334,9 @@ bool sasl_base64_decode(struct slice text, struct buf *out)
     if (!sasl_is_base64(text)) {
         return false;
     }
+    if (text.len == 0) {
+        return buf_ok(out);
+    }
     char *room = buf_room(out, text.len / 4 * 3);
     if (room == NULL) {
         return false;
