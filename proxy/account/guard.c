@@ -53,7 +53,8 @@ struct guard {
     struct refusal_entry *refusals;
 };
 
-/* --- buckets ------------------------------------------------------------------------------------ */
+/* --- buckets ------------------------------------------------------------------------------------
+ */
 
 static void refill(struct bucket *bucket, uint32_t most, uint64_t now_ms)
 {
@@ -92,7 +93,8 @@ static struct bucket full_bucket(uint32_t most, uint64_t now_ms)
     return (struct bucket){.level = (uint64_t)most * UNIT, .at_ms = now_ms};
 }
 
-/* --- entries ------------------------------------------------------------------------------------ */
+/* --- entries ------------------------------------------------------------------------------------
+ */
 
 static void free_login(struct login_entry **table, struct login_entry *entry)
 {
@@ -169,7 +171,8 @@ static struct address_entry *get_address(struct guard *guard, const char *host, 
     return entry;
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------------
+ */
 
 struct guard *guard_create(void)
 {
@@ -208,7 +211,8 @@ void guard_set_limits(struct guard *guard, const struct guard_limits *limits)
     guard->limits = *limits;
 }
 
-/* --- failures ----------------------------------------------------------------------------------- */
+/* --- failures -----------------------------------------------------------------------------------
+ */
 
 uint64_t guard_take(struct guard *guard, struct slice login, const char *host, uint64_t now_ms,
                     struct guard_ticket *ticket_out)
@@ -217,8 +221,7 @@ uint64_t guard_take(struct guard *guard, struct slice login, const char *host, u
     struct login_entry *entry = get_login(guard, login, now_ms);
     struct known *known = find_known(entry, host);
     struct bucket *bucket = known != NULL ? &known->bucket : &entry->strangers;
-    struct bucket *shared =
-        known != NULL ? NULL : &get_address(guard, host, now_ms)->bucket;
+    struct bucket *shared = known != NULL ? NULL : &get_address(guard, host, now_ms)->bucket;
     refill(bucket, per_login, now_ms);
     uint64_t wait = wait_ms(bucket, per_login);
     if (shared != NULL) {
@@ -257,8 +260,7 @@ void guard_give_back(struct guard *guard, struct slice login, struct guard_ticke
     }
 }
 
-void guard_note_success(struct guard *guard, struct slice login, const char *host,
-                        uint64_t now_ms)
+void guard_note_success(struct guard *guard, struct slice login, const char *host, uint64_t now_ms)
 {
     struct login_entry *entry = get_login(guard, login, now_ms);
     struct known *known = find_known(entry, host);
@@ -283,7 +285,8 @@ void guard_note_success(struct guard *guard, struct slice login, const char *hos
     known->used_ms = now_ms;
 }
 
-/* --- refusals ----------------------------------------------------------------------------------- */
+/* --- refusals -----------------------------------------------------------------------------------
+ */
 
 static struct refusal_entry *find_refusal(struct guard *guard,
                                           const unsigned char hash[SECRET_HASH_BYTES])

@@ -1,6 +1,6 @@
-/* Asking the upstream whether it accepts a secret: by a connection of its own, outside the budget of
- * links, one at a time for an account.  The connection that proved a secret becomes the account's
- * first link. */
+/* Asking the upstream whether it accepts a secret: by a connection of its own, outside the budget
+ * of links, one at a time for an account.  The connection that proved a secret becomes the
+ * account's first link. */
 #include <string.h>
 #include <utlist.h>
 
@@ -16,7 +16,8 @@ struct verification *verify__find(struct account *account,
                                   const unsigned char hash[SECRET_HASH_BYTES])
 {
     struct verification *verification;
-    DL_FOREACH(account->verifications, verification) {
+    DL_FOREACH(account->verifications, verification)
+    {
         if (secret_hash_eq(verification->hash, hash)) {
             return verification;
         }
@@ -43,7 +44,8 @@ static void finish(struct verification *verification, const struct login_answer 
     alloc_free(verification);
 }
 
-/* --- its link ----------------------------------------------------------------------------------- */
+/* --- its link -----------------------------------------------------------------------------------
+ */
 
 static void on_ready(void *owner, struct link *link)
 {
@@ -69,8 +71,8 @@ static void on_ready(void *owner, struct link *link)
     logins__readmit(accounts);
 }
 
-/* Did the server look at the secret, and did not like it?  Then it counts as a failure; what it says
- * of itself does not. */
+/* Did the server look at the secret, and did not like it?  Then it counts as a failure; what it
+ * says of itself does not. */
 static bool is_failure(enum status why, const struct response *refusal)
 {
     return why == AUTH && refusal != NULL && refusal->code != CODE_UNAVAILABLE &&
@@ -139,7 +141,8 @@ static void ignore_untagged(void *owner, struct link *link, const struct respons
 static const struct link_ops ops = {
     .ready = on_ready, .untagged = ignore_untagged, .closed = on_closed};
 
-/* --- the queue ---------------------------------------------------------------------------------- */
+/* --- the queue ----------------------------------------------------------------------------------
+ */
 
 static void begin_next(struct account *account)
 {

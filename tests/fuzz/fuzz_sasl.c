@@ -34,9 +34,9 @@ static void check_message(enum sasl_mech mech, char *data, size_t len)
     MUST(slice_eq(buf_slice(&out), buf_slice(&decoded)));
     enum status st = sasl_parse(mech, out.data, out.len, &again);
     MUST(st == OK || (st == LIMIT && out.len > SASL_MESSAGE_MAX));
-    MUST(st != OK || (slice_eq(again.authzid, login.authzid) &&
-                      slice_eq(again.authcid, login.authcid) &&
-                      slice_eq(again.secret, login.secret)));
+    MUST(st != OK ||
+         (slice_eq(again.authzid, login.authzid) && slice_eq(again.authcid, login.authcid) &&
+          slice_eq(again.secret, login.secret)));
     buf_fini(&out);
     buf_fini(&coded);
     buf_fini(&decoded);

@@ -168,7 +168,8 @@ static void refusals_are_remembered_for_a_while(void **state)
     (void)state;
     struct guard *guard = make();
     unsigned char hash[SECRET_HASH_BYTES] = {1};
-    struct guard_refusal said = {.took_ms = 2000, .text = SLICE("NO no"), .challenge = SLICE("e30=")};
+    struct guard_refusal said = {
+        .took_ms = 2000, .text = SLICE("NO no"), .challenge = SLICE("e30=")};
     struct guard_refusal out;
     assert_false(guard_find_refusal(guard, hash, 0, &out));
     guard_note_refusal(guard, hash, 1000, &said);

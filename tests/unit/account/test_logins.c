@@ -1,8 +1,8 @@
 /* Who may come in, and who is thrown out: proofs, verifying again, refusals, failures, tokens. */
 #include "guest_fixture.h"
 
-#define BY_PW "AUTHENTICATE PLAIN AGpvZQBwdw=="      /* joe, pw */
-#define BY_PW2 "AUTHENTICATE PLAIN AGpvZQBwdzI="     /* joe, pw2 */
+#define BY_PW "AUTHENTICATE PLAIN AGpvZQBwdw=="        /* joe, pw */
+#define BY_PW2 "AUTHENTICATE PLAIN AGpvZQBwdzI="       /* joe, pw2 */
 #define BY_WRONG "AUTHENTICATE PLAIN AGpvZQB3cm9uZw==" /* joe, wrong */
 #define REFUSED "$ NO [AUTHENTICATIONFAILED] no\r\n"
 #define CAPS "IMAP4rev1 SASL-IR LITERAL+ AUTH=PLAIN AUTH=XOAUTH2"
@@ -56,7 +56,8 @@ static void let_settings(struct office *office)
     accounts_set_settings(office->accounts, &office->settings);
 }
 
-/* --- verifying again ---------------------------------------------------------------------------- */
+/* --- verifying again ----------------------------------------------------------------------------
+ */
 
 static void each_secret_is_verified_again_by_itself(void **state)
 {
@@ -79,9 +80,13 @@ static void each_secret_is_verified_again_by_itself(void **state)
 
 static void what_does_not_speak_of_the_secret_throws_nobody_out(void **state)
 {
-    static const char *const answers[] = {
-        "$ NO [UNAVAILABLE] x\r\n", "$ NO [LIMIT] x\r\n", "$ NO [ALERT] x\r\n", "$ BAD x\r\n",
-        "* BYE x\r\n!", "$ NO [INUSE] x\r\n", "$ NO [X-ODD] x\r\n"};
+    static const char *const answers[] = {"$ NO [UNAVAILABLE] x\r\n",
+                                          "$ NO [LIMIT] x\r\n",
+                                          "$ NO [ALERT] x\r\n",
+                                          "$ BAD x\r\n",
+                                          "* BYE x\r\n!",
+                                          "$ NO [INUSE] x\r\n",
+                                          "$ NO [X-ODD] x\r\n"};
     (void)state;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct office office;
@@ -139,8 +144,10 @@ static void a_link_refused_is_looked_into(void **state)
     struct office office;
     (void)state;
     setup(&office);
-    office_rule_add(&office, "SELECT", "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
-                                       "* OK [UIDNEXT 1] x\r\n$ OK [READ-WRITE] x\r\n", 0);
+    office_rule_add(&office, "SELECT",
+                    "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
+                    "* OK [UIDNEXT 1] x\r\n$ OK [READ-WRITE] x\r\n",
+                    0);
     assert_int_equal(log_in(&office, &guest[1], "pw2"), OK);
     assert_int_equal(log_in(&office, &guest[0], "pw"), OK); /* the newest: links use it */
     open_box(&office);
@@ -154,7 +161,8 @@ static void a_link_refused_is_looked_into(void **state)
     end(&office);
 }
 
-/* --- logins ------------------------------------------------------------------------------------- */
+/* --- logins -------------------------------------------------------------------------------------
+ */
 
 static void a_suspect_secret_is_asked_about(void **state)
 {
@@ -351,7 +359,8 @@ static void a_crowd_of_secrets_is_turned_away(void **state)
     end(&office);
 }
 
-/* --- sharing ------------------------------------------------------------------------------------ */
+/* --- sharing ------------------------------------------------------------------------------------
+ */
 
 static void secrets_of_a_login_share_an_account_or_not(void **state)
 {
@@ -372,7 +381,8 @@ static void secrets_of_a_login_share_an_account_or_not(void **state)
     }
 }
 
-/* --- tokens ------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------
+ */
 
 #define BY_T1 "AUTHENTICATE XOAUTH2 dXNlcj1qb2UBYXV0aD1CZWFyZXIgdDEBAQ=="
 #define BY_T2 "AUTHENTICATE XOAUTH2 dXNlcj1qb2UBYXV0aD1CZWFyZXIgdDIBAQ=="
@@ -384,8 +394,8 @@ static void log_in_by(struct office *office, struct guest *g, const char *token)
     struct netaddr from;
     assert_true(netaddr_parse("192.0.2.1:1000", &from));
     g->account_user.revoked = on_revoked;
-    g->feed_user = (struct feed_user){
-        .changed = on_changed, .gone = on_gone, .holds_dead = on_holds_dead};
+    g->feed_user =
+        (struct feed_user){.changed = on_changed, .gone = on_gone, .holds_dead = on_holds_dead};
     g->logins_n = 0;
     g->login = account_login(office->accounts, &login, &from, on_login, g);
 }
@@ -400,8 +410,10 @@ static void links_come_back_with_the_newest_token(void **state)
     office.settings.auth_reverify_ms = 400;
     office.settings.auth_retry_ms = 600; /* a sixth of it for tokens */
     let_settings(&office);
-    office_rule_add(&office, "SELECT", "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
-                                       "* OK [UIDNEXT 1] x\r\n$ OK [READ-WRITE] x\r\n", 0);
+    office_rule_add(&office, "SELECT",
+                    "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
+                    "* OK [UIDNEXT 1] x\r\n$ OK [READ-WRITE] x\r\n",
+                    0);
     log_in_by(&office, &guest[0], "t1");
     office_run(&office, logged_in);
     assert_int_equal(guest[0].login_st, OK);

@@ -129,7 +129,8 @@ static void too_much(void **state)
     assert_int_equal(sasl_parse(SASL_PLAIN, big, sizeof(big), &login), LIMIT);
     login = (struct sasl_login){.authcid = slice_of(big, SASL_NAME_MAX + 1)};
     assert_int_equal(sasl_check(&login), LIMIT);
-    login = (struct sasl_login){.authcid = SLICE("a"), .secret = slice_of(big, SASL_SECRET_MAX + 1)};
+    login =
+        (struct sasl_login){.authcid = SLICE("a"), .secret = slice_of(big, SASL_SECRET_MAX + 1)};
     assert_int_equal(sasl_check(&login), LIMIT);
     login.secret.len--;
     assert_int_equal(sasl_check(&login), OK);
@@ -146,10 +147,10 @@ static void names_of_mechanisms(void **state)
 
 static void base64(void **state)
 {
-    static const char *const pairs[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                           {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}};
-    static const char *const wrong[] = {"Z",    "Zg",     "Zg=",   "Z===",  "====",  "Zg==Zg==",
-                                        "Zm 9", "Zm9v\n", "=Zg=", "Zm-_", "Zm9v Zm9"};
+    static const char *const pairs[][2] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}};
+    static const char *const wrong[] = {
+        "Z", "Zg", "Zg=", "Z===", "====", "Zg==Zg==", "Zm 9", "Zm9v\n", "=Zg=", "Zm-_", "Zm9v Zm9"};
     (void)state;
     struct buf out;
     buf_init(&out, 0);
