@@ -35,6 +35,7 @@ def test_link_dies_before_the_ok_and_the_session_ends_with_bye(proxy, server, us
     client, bystander = connect(proxy.port, user), connect(proxy.port, user)
     for each in (client, bystander):
         each.select()
+        each.fetch('1:*', 'FLAGS')      # the mailbox is known
     tap.cut_before_tagged(command.split()[-1])
     text, *literal = SAID_GOODBYE[command]
     tag = client.start(text.format(**box), *literal)
