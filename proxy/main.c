@@ -1,6 +1,7 @@
 /* Two threads here: the loop thread runs the server, this one waits for signals and tells it.
  *   SIGTERM, SIGINT: end in order; a second one: at once (the store survives that).
- *   SIGHUP: read configuration and certificates anew.     SIGUSR1: the loop thread has got on. */
+ *   SIGHUP: read configuration and certificates anew.  SIGUSR2: counters into the log.
+ *   SIGUSR1: the loop thread has got on. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -61,6 +62,7 @@ static void block_signals(sigset_t *set_out)
     (void)sigaddset(set_out, SIGINT);
     (void)sigaddset(set_out, SIGHUP);
     (void)sigaddset(set_out, SIGUSR1);
+    (void)sigaddset(set_out, SIGUSR2);
     (void)pthread_sigmask(SIG_BLOCK, set_out, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
@@ -116,12 +118,19 @@ static void obey(int got, struct running *running, const struct config_source *s
             *is_stopping = true;
             (void)sem_post(&running->may_free);
         }
-    } else if (got == SIGHUP && !*is_stopping) {
-        reload(running->server, source);
-    } else if (got != SIGHUP && *is_stopping) {
+    } else if (got == SIGHUP || got == SIGUSR2) {
+        if (*is_stopping) {
+            return;
+        }
+        if (got == SIGHUP) {
+            reload(running->server, source);
+        } else {
+            server_log_counters(running->server);
+        }
+    } else if (*is_stopping) {
         LOG(LOG_WARN, "main", "msg=\"second signal, ending at once\"");
         _exit(EXIT_FORCED);
-    } else if (got != SIGHUP) {
+    } else {
         *is_stopping = true;
         server_request_stop(running->server);
     }

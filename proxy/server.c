@@ -16,6 +16,7 @@
 #include "net/resolver.h"
 #include "net/timer.h"
 #include "peers.h"
+#include "session/fanout.h"
 #include "session/session.h"
 #include "store/store.h"
 #include "tls_set.h"
@@ -59,6 +60,7 @@ struct server {
     const struct settings *settings;
     struct tls_set *tls;
     struct session_env env;
+    struct fanout *fanout;
 
     enum server_state state;
     struct bound *bounds;
@@ -158,6 +160,7 @@ static void on_accepted(void *arg, int fd, const struct netaddr *peer)
     struct server *server = bound->server;
     const char *why = over_limit(server, peer);
     if (why != NULL) {
+        stats_add(&server->stats, STAT_limits_sessions, 1);
         turn_away(bound, fd, peer, why);
         return;
     }
@@ -477,12 +480,14 @@ static enum status build(struct server *server, struct fail *fail)
         .tls_arg = server,
     };
     server->accounts = accounts_create(&accounts_env, server->settings);
+    server->fanout = fanout_create(server->loop);
     server->env = (struct session_env){
         .loop = server->loop,
         .accounts = server->accounts,
         .stats = &server->stats,
         .store = server->store,
         .settings = server->settings,
+        .fanout = server->fanout,
     };
     return bind_all(server, server->settings, server->tls, fail);
 }
@@ -511,16 +516,25 @@ void server_run(struct server *server)
     evloop_run(server->loop);
 }
 
-static void log_counters(const struct server *server)
+/* In lines that the log does not cut. */
+static void log_counters(const struct server *server, const char *msg)
 {
     struct buf line;
     buf_init(&line, 900);
     for (int i = 0; i < STAT_N; i++) {
         buf_printf(&line, " %s=%llu", stats_name((enum stats_counter)i),
                    (unsigned long long)stats_get(&server->stats, (enum stats_counter)i));
+        if (line.len > 600 || i + 1 == STAT_N) {
+            LOG(LOG_INFO, "server", "msg=%s" SLICE_FMT, msg, SLICE_ARG(buf_slice(&line)));
+            buf_reset(&line);
+        }
     }
-    LOG(LOG_INFO, "server", "msg=stopped" SLICE_FMT, SLICE_ARG(buf_slice(&line)));
     buf_fini(&line);
+}
+
+void server_log_counters(const struct server *server)
+{
+    log_counters(server, "counters");
 }
 
 void server_destroy(struct server **server_p)
@@ -543,7 +557,7 @@ void server_destroy(struct server **server_p)
     }
     if (server->store != NULL) {
         store_close(&server->store);
-        log_counters(server);
+        log_counters(server, "stopped");
     }
     if (server->resolver != NULL) {
         resolver_destroy(&server->resolver);
@@ -559,6 +573,7 @@ void server_destroy(struct server **server_p)
     const struct settings *unseen = atomic_exchange(&server->next_settings, NULL);
     settings_release(&unseen);
     settings_release(&server->settings);
+    fanout_destroy(&server->fanout);
     evloop_destroy(&server->loop);
     alloc_free(server);
 }

@@ -4,7 +4,7 @@
  * listeners, and the list of sessions.  Ends in order: BYE to all sessions, links logged out, the
  * store closed, everything freed.
  * Owner: the caller.   Thread: created by any thread, then loop (the one in server_run()), but for
- * the two requests. */
+ * the requests and the counters. */
 #include "base/settings.h"
 #include "base/status.h"
 
@@ -20,6 +20,8 @@ void server_destroy(struct server **server);
 
 /* End in order.  Thread: any. */
 void server_request_stop(struct server *server);
+/* All counters into the log (level info).  The server must be there.                Thread: any. */
+void server_log_counters(const struct server *server);
 /* Go on with @settings (held by the server): new limits, certificates, upstreams and listeners;
  * sessions stay.  When certificates cannot be loaded everything stays as it was, with a log line.
  * The cache's place and size change only with a restart.                          Thread: any. */

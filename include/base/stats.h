@@ -26,6 +26,11 @@
     X(store_dropped_writes)                                                                        \
     X(store_bad_records)                                                                           \
     X(store_evicted_bytes)                                                                         \
+    X(told_octets)                                                                                 \
+    X(rendered_octets)                                                                             \
+    X(limits_sessions)                                                                             \
+    X(limits_input)                                                                                \
+    X(limits_commands)                                                                             \
     X(resyncs)                                                                                     \
     X(feeds_parked)
 

@@ -10,6 +10,7 @@
 #include "net/netaddr.h"
 
 struct evloop;
+struct fanout;
 struct session;
 struct tls_server;
 
@@ -19,6 +20,7 @@ struct session_env {
     struct accounts *accounts;
     struct stats *stats;
     struct store *store;
+    struct fanout *fanout; /* may be NULL: everybody renders for himself */
     const struct settings *settings; /* the present snapshot; replaced by the root on reload */
 };
 

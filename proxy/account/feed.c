@@ -88,14 +88,6 @@ static void make_plan(struct feed *feed)
 
 /* --- making and ending ------------------------------------------------------------------------ */
 
-static void gather_over(void *arg)
-{
-    struct feed *feed = arg;
-    if (feed->is_changed) {
-        feed__tell(feed);
-    }
-}
-
 static void timer_over(void *arg);
 
 static struct feed *feed_create(struct account *account, struct slice name)
@@ -117,7 +109,7 @@ static struct feed *feed_create(struct account *account, struct slice name)
     ranges_init(&feed->wrong, 0);
     task_init(&feed->plan_task, plan_run, feed);
     feed->timer = timer_create_on(loop, timer_over, feed);
-    feed->gather = timer_create_on(loop, gather_over, feed);
+    feed__tell_init(feed);
     HASH_ADD_KEYPTR(hh, account->feeds, feed->name, feed->name_len, feed);
     return feed;
 }
@@ -198,7 +190,7 @@ void feed__destroy(struct feed *feed)
     }
     evloop_cancel(account__loop(account), &feed->plan_task);
     timer_destroy(&feed->timer);
-    timer_destroy(&feed->gather);
+    feed__tell_fini(feed);
     evloop_reap(account__loop(account), feed, free_feed);
 }
 
@@ -694,33 +686,8 @@ void feed__live(struct feed *feed)
 
 void feed__changed(struct feed *feed)
 {
-    feed->is_changed = true;
+    feed->telling.is_due = true;
     feed__stir(feed);
-}
-
-void feed__tell(struct feed *feed)
-{
-    struct feed_user *user, *next;
-    feed->is_changed = false;
-    feed->told_ms = now_ms(feed);
-    DL_FOREACH_SAFE(feed->users, user, next) {
-        user->changed(user);
-    }
-    feed__bury(feed);
-}
-
-/* The first change is told at once, what follows it within FEED_GATHER_MS together. */
-static void tell_or_gather(struct feed *feed)
-{
-    if (!feed->is_changed || timer_is_set(feed->gather)) {
-        return;
-    }
-    uint64_t since = now_ms(feed) - feed->told_ms;
-    if (since >= FEED_GATHER_MS) {
-        feed__tell(feed);
-    } else {
-        timer_set_ms(feed->gather, FEED_GATHER_MS - since);
-    }
 }
 
 void feed__end_of_turn(struct feed *feed)
@@ -749,7 +716,7 @@ void feed__end_of_turn(struct feed *feed)
         if (feed->wants_probe && !feed->place.is_yielding) {
             feed__probe(feed);
         }
-        tell_or_gather(feed);
+        feed__tell_soon(feed);
         feed__check_emptied(feed);
     }
     budget__kick(account);

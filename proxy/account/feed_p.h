@@ -3,17 +3,17 @@
 /* What the feed's files share: feed.c (life, opening, refreshing), feed_data.c (untagged responses),
  * feed_sync.c (the ladder), feed_map.c (numbers and flags by SEARCH), feed_check.c (is it still the
  * same mailbox), feed_early.c (sessions that were answered before numbers were known), feed_store.c
- * (what is kept).  Owner of memory: the account.  Thread: loop. */
+ * (what is kept), feed_tell.c (telling).  Owner of memory: the account.  Thread: loop. */
 #include "account/feed.h"
 #include "account/plan.h"
 #include "imap/respdata.h"
 #include "imap/respfetch.h"
+#include "feed_tell_p.h"
 #include "links_p.h"
 
 enum {
     FEED_UNUSED_MS = 2 * 60 * 1000,
     FEED_TICK_MS = 5 * 60 * 1000,
-    FEED_GATHER_MS = 50,
     FEED_FLAG_LIST_MAX = 64 * 1024, /* octets of a FLAGS or PERMANENTFLAGS list */
     FEED_UNKNOWN_MANY = 32, /* messages of which nothing is kept: request__expect_bodies() */
     FEED_WINDOW = 10000, /* messages asked for in one FETCH */
@@ -125,10 +125,8 @@ struct feed {
     uint64_t persisted_ms;
     struct budget_place place;
     unsigned syncs_failed;
-    bool is_changed;     /* users are to be told */
-    uint64_t told_ms;
     struct timer *timer;  /* retry, unused, tick */
-    struct timer *gather; /* bursts */
+    struct feed_telling telling;
 };
 
 struct open_request {
@@ -168,7 +166,6 @@ void feed__check_emptied(struct feed *feed); /* feed_check.c */
 void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);
-void feed__tell(struct feed *feed);
 /* More is known, or that nothing more can be now: whoever waits looks again. */
 void feed__wake_users(struct feed *feed);
 void feed__check_use(struct feed *feed);

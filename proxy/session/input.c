@@ -266,6 +266,7 @@ static void take_literal(struct session *session)
 static void take_limit(struct session *session)
 {
     struct command head = {0};
+    stats_add(session->env->stats, STAT_limits_input, 1);
     if (session->reader.limit == READER_LIMIT_FRAMING) {
         session_bye(session, "[LIMIT] Literal size too large");
         return;

@@ -231,6 +231,9 @@ void job_finish_str(struct session *session, struct job *job, const char *text)
 
 void job_finish_status(struct session *session, struct job *job, enum status st)
 {
+    if (st == LIMIT) {
+        stats_add(session->env->stats, STAT_limits_commands, 1);
+    }
     job_finish_str(session, job, status_client_text(st));
 }
 
@@ -278,6 +281,7 @@ static const char *objection(const struct session *session, const struct job *jo
         return "BAD Unknown command";
     }
     if (job->parse_status == LIMIT) {
+        stats_add(session->env->stats, STAT_limits_commands, 1);
         return "NO [LIMIT] Command too long";
     }
     if (job->parse_status != OK || parsed->info == NULL) {

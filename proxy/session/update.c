@@ -1,6 +1,8 @@
 /* Telling what has changed, at the points where the protocol allows it (protocol T18, T19):
  * expunges, EXISTS, RECENT, flag lists, flags. */
+#include "session/fanout.h"
 #include "session_p.h"
+#include "net/iobuf.h"
 
 void update_write_flags(struct session *session, const struct view_message *message, bool with_uid,
                         struct buf *out)
@@ -67,8 +69,20 @@ void update_write_flag_lists(struct session *session, struct buf *out)
     }
 }
 
-static void tell_flags(struct session *session, const struct ranges *uids, bool is_uid)
+/* What is rendered goes out. */
+static void flush(struct session *session)
 {
+    struct buf *out = &session->scratch;
+    stats_add(session->env->stats, STAT_told_octets, out->len);
+    stats_add(session->env->stats, STAT_rendered_octets, out->len);
+    session_write(session, buf_slice(out));
+    buf_reset(out);
+}
+
+/* True: some of it has been flushed. */
+static bool tell_flags(struct session *session, const struct ranges *uids, bool is_uid)
+{
+    bool is_flushed = false;
     struct view_iter iter;
     struct view_message message;
     bool with_uid = is_uid || (session->enabled & ENABLED_QRESYNC) != 0;
@@ -77,20 +91,20 @@ static void tell_flags(struct session *session, const struct ranges *uids, bool 
         if (!message.is_vanished) {
             update_write_flags(session, &message, with_uid, &session->scratch);
         }
-        if (session->scratch.len > 64 * 1024) {
-            session_write(session, buf_slice(&session->scratch));
-            buf_reset(&session->scratch);
+        if (session->scratch.len > FANOUT_BYTES_MAX) {
+            flush(session);
+            is_flushed = true;
         }
     }
+    return is_flushed;
 }
 
-void update_tell(struct session *session, bool allow_expunge, bool is_uid)
+/* Into the scratch, which is flushed when it gets too long; true when it was. */
+static bool render(struct session *session, bool allow_expunge, bool is_uid)
 {
+    bool is_flushed = false;
     struct view_changes changes;
     struct buf *out = &session->scratch;
-    if (!view_has_pending(session->view, allow_expunge)) {
-        return;
-    }
     buf_reset(out);
     view_changes_init(&changes);
     view_sync(session->view, allow_expunge, &changes);
@@ -105,8 +119,70 @@ void update_tell(struct session *session, bool allow_expunge, bool is_uid)
         update_write_flag_lists(session, &session->scratch);
     }
     if (!ranges_empty(&changes.flags)) {
-        tell_flags(session, &changes.flags, is_uid);
+        is_flushed = tell_flags(session, &changes.flags, is_uid);
     }
-    session_write(session, buf_slice(out));
     view_changes_fini(&changes);
+    return is_flushed;
+}
+
+/* Everything that shapes the octets besides the view's key. */
+static unsigned form_of(const struct session *session, bool is_uid)
+{
+    bool with_modseq = (session->enabled & ENABLED_CONDSTORE) != 0 && session_has_modseq(session);
+    bool with_vanished = (session->enabled & ENABLED_QRESYNC) != 0;
+    return (with_modseq ? 1u : 0) | (with_vanished ? 2u : 0) | (session->is_read_only ? 4u : 0) |
+           (is_uid ? 8u : 0);
+}
+
+static bool is_alone(const struct session *session)
+{
+    const struct feed_user *user = &session->feed_user;
+    return user->next == NULL && user->prev == user;
+}
+
+/* Whether others may be told the very same; then @key says what that is. */
+static bool is_common(struct session *session, bool allow_expunge, bool is_uid,
+                      struct fanout_key *key)
+{
+    if (session->env->fanout == NULL || is_alone(session) ||
+        !view_key(session->view, allow_expunge, &key->view)) {
+        return false;
+    }
+    key->mailbox = feed_mailbox(session->feed);
+    key->form = form_of(session, is_uid);
+    return true;
+}
+
+static void write_shared(struct session *session, struct iobuf_shared *shared)
+{
+    stats_add(session->env->stats, STAT_told_octets, iobuf_shared_bytes(shared).len);
+    if (session->conn != NULL) {
+        conn_write_shared(session->conn, shared);
+    }
+}
+
+void update_tell(struct session *session, bool allow_expunge, bool is_uid)
+{
+    struct fanout_key key;
+    if (!view_has_pending(session->view, allow_expunge)) {
+        return;
+    }
+    if (!is_common(session, allow_expunge, is_uid, &key)) {
+        (void)render(session, allow_expunge, is_uid);
+        flush(session);
+        return;
+    }
+    struct iobuf_shared *shared = fanout_find(session->env->fanout, &key);
+    if (shared != NULL) {
+        view_sync_same(session->view, &key.view);
+        write_shared(session, shared);
+        return;
+    }
+    bool is_flushed = render(session, allow_expunge, is_uid);
+    if (is_flushed || session->scratch.len == 0) {
+        flush(session); /* too long to be kept, or nothing came of it */
+        return;
+    }
+    stats_add(session->env->stats, STAT_rendered_octets, session->scratch.len);
+    write_shared(session, fanout_keep(session->env->fanout, &key, buf_slice(&session->scratch)));
 }
