@@ -30,7 +30,7 @@ CAUGHT_AS = {
     'unasked-item': {'fetch-unasked'},
     'store-not-echoed': {'store-not-echoed'},
     'ok-for-no': {'status'},
-    'append-elsewhere': {'code', 'mailbox', 'uidvalidity'},
+    'append-elsewhere': {'code', 'mailbox', 'status', 'uidvalidity'},
 }
 
 
