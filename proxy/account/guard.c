@@ -53,8 +53,7 @@ struct guard {
     struct refusal_entry *refusals;
 };
 
-/* --- buckets ------------------------------------------------------------------------------------
- */
+/* --- buckets ---------------------------------------------------------------------------------- */
 
 static void refill(struct bucket *bucket, uint32_t most, uint64_t now_ms)
 {
@@ -93,8 +92,7 @@ static struct bucket full_bucket(uint32_t most, uint64_t now_ms)
     return (struct bucket){.level = (uint64_t)most * UNIT, .at_ms = now_ms};
 }
 
-/* --- entries ------------------------------------------------------------------------------------
- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static void free_login(struct login_entry **table, struct login_entry *entry)
 {
@@ -171,8 +169,7 @@ static struct address_entry *get_address(struct guard *guard, const char *host, 
     return entry;
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct guard *guard_create(void)
 {
@@ -211,8 +208,7 @@ void guard_set_limits(struct guard *guard, const struct guard_limits *limits)
     guard->limits = *limits;
 }
 
-/* --- failures -----------------------------------------------------------------------------------
- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 uint64_t guard_take(struct guard *guard, struct slice login, const char *host, uint64_t now_ms,
                     struct guard_ticket *ticket_out)
@@ -221,7 +217,8 @@ uint64_t guard_take(struct guard *guard, struct slice login, const char *host, u
     struct login_entry *entry = get_login(guard, login, now_ms);
     struct known *known = find_known(entry, host);
     struct bucket *bucket = known != NULL ? &known->bucket : &entry->strangers;
-    struct bucket *shared = known != NULL ? NULL : &get_address(guard, host, now_ms)->bucket;
+    struct bucket *shared =
+        known != NULL ? NULL : &get_address(guard, host, now_ms)->bucket;
     refill(bucket, per_login, now_ms);
     uint64_t wait = wait_ms(bucket, per_login);
     if (shared != NULL) {
@@ -260,7 +257,8 @@ void guard_give_back(struct guard *guard, struct slice login, struct guard_ticke
     }
 }
 
-void guard_note_success(struct guard *guard, struct slice login, const char *host, uint64_t now_ms)
+void guard_note_success(struct guard *guard, struct slice login, const char *host,
+                        uint64_t now_ms)
 {
     struct login_entry *entry = get_login(guard, login, now_ms);
     struct known *known = find_known(entry, host);
@@ -285,8 +283,7 @@ void guard_note_success(struct guard *guard, struct slice login, const char *hos
     known->used_ms = now_ms;
 }
 
-/* --- refusals -----------------------------------------------------------------------------------
- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static struct refusal_entry *find_refusal(struct guard *guard,
                                           const unsigned char hash[SECRET_HASH_BYTES])

@@ -51,7 +51,8 @@ uint64_t guard_take(struct guard *guard, struct slice login, const char *host, u
 void guard_give_back(struct guard *guard, struct slice login, struct guard_ticket *ticket,
                      uint64_t now_ms);
 /* @login has come in from @host. */
-void guard_note_success(struct guard *guard, struct slice login, const char *host, uint64_t now_ms);
+void guard_note_success(struct guard *guard, struct slice login, const char *host,
+                        uint64_t now_ms);
 
 struct guard_refusal {
     uint64_t took_ms; /* from the question to the answer */

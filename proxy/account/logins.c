@@ -4,8 +4,7 @@
  *       │  ^
  *       │  └── HELD, while there is no room for one more failure ── too long ─────────> LIMIT
  *       ├── a young proof ── DECIDED ─────────────────────────────────────────────────> OK
- *       └── VERIFIED, with others that say the same ──────────────────────────────────> OK, AUTH
- * ...
+ *       └── VERIFIED, with others that say the same ─────────────────────────────────> OK, AUTH ...
  *
  * Nothing is compared with a proof or a running verification while there is no room for a failure:
  * else guesses could be tried here without end, and only the right one would be answered. */
@@ -25,8 +24,7 @@ static struct evloop *loop_of(const struct login_request *request)
     return request->accounts->env.loop;
 }
 
-/* --- ends ---------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static void forget_login(struct login_request *request)
 {
@@ -121,8 +119,7 @@ static void repeat(struct login_request *request, const struct guard_refusal *re
     set_timer(request, repeat_over, ms < LOGINS_REPEAT_MAX_MS ? ms : LOGINS_REPEAT_MAX_MS);
 }
 
-/* --- being held ---------------------------------------------------------------------------------
- */
+/* --- being held ------------------------------------------------------------------------------- */
 
 static struct link_login held_login(const struct login_request *request)
 {
@@ -137,8 +134,7 @@ static bool may_hold(struct accounts *accounts, const struct link_login *login)
 {
     size_t n = 0;
     struct login_request *other;
-    DL_FOREACH(accounts->held, other)
-    {
+    DL_FOREACH(accounts->held, other) {
         n += slice_eq(held_login(other).authcid, login->authcid);
     }
     return accounts->held_n < LOGINS_HELD_MAX && n < LOGINS_HELD_OF_LOGIN_MAX;
@@ -184,8 +180,7 @@ static void hold(struct login_request *request, const struct link_login *login, 
     set_timer(request, held_over, wait_ms);
 }
 
-/* --- being looked at ----------------------------------------------------------------------------
- */
+/* --- being looked at -------------------------------------------------------------------------- */
 
 struct attempt {
     const struct upstream_settings *upstream;
@@ -215,7 +210,8 @@ static void verify(struct login_request *request, const struct attempt *at,
         guard_give_back(accounts->guard, at->login_key, ticket, at->now_ms);
     } else {
         account = account__find(accounts, at->upstream, at->login, request->hash, true);
-        verification = verify__add(account, at->login->mech, at->login->password, request->hash);
+        verification =
+            verify__add(account, at->login->mech, at->login->password, request->hash);
         if (verification == NULL) {
             guard_give_back(accounts->guard, at->login_key, ticket, at->now_ms);
             decide(request, LIMIT);
@@ -263,8 +259,7 @@ void logins__readmit_all(void *arg)
 {
     struct accounts *accounts = arg;
     struct login_request *request, *next;
-    DL_FOREACH_SAFE(accounts->held, request, next)
-    {
+    DL_FOREACH_SAFE(accounts->held, request, next) {
         const struct link_login login = held_login(request);
         admit(request, &login);
     }

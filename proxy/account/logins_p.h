@@ -7,13 +7,13 @@
 #include "guard_p.h"
 
 enum {
-    LOGINS_PROOFS_MAX = 8, /* of an account, that no session hangs on */
-    LOGINS_QUEUE_MAX = 8,  /* verifications of an account, the running one included */
-    LOGINS_HELD_MAX = 256, /* attempts that wait for room for a failure, of all accounts */
+    LOGINS_PROOFS_MAX = 8,   /* of an account, that no session hangs on */
+    LOGINS_QUEUE_MAX = 8,    /* verifications of an account, the running one included */
+    LOGINS_HELD_MAX = 256,   /* attempts that wait for room for a failure, of all accounts */
     LOGINS_HELD_OF_LOGIN_MAX = 4,
-    LOGINS_HOLD_MS = 30 * 1000,       /* so long, then they are told to come again */
+    LOGINS_HOLD_MS = 30 * 1000,     /* so long, then they are told to come again */
     LOGINS_REPEAT_MAX_MS = 30 * 1000, /* a repeated refusal takes no longer than this */
-    LOGINS_TOKEN_HURRY = 6,           /* a token's second try comes so many times sooner */
+    LOGINS_TOKEN_HURRY = 6, /* a token's second try comes so many times sooner */
 };
 
 /* A secret that the upstream accepted for the account. */

@@ -27,8 +27,7 @@ struct offer {
 static struct offer *get(struct accounts *accounts, const struct upstream_settings *upstream)
 {
     struct offer *offer;
-    DL_FOREACH(accounts->offers, offer)
-    {
+    DL_FOREACH(accounts->offers, offer) {
         if (offer->port == upstream->port && strcmp(offer->host, upstream->host) == 0) {
             return offer;
         }

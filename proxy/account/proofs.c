@@ -4,8 +4,9 @@
  *
  *   proven ── auth.reverify, a link's login, a session's login ──> proven again
  *      └── refused, in words that speak of the secret ──> suspect: no login is answered from it,
- * its sessions go on; tried again after auth.retry ──> proven again └─> refused again: it goes, BYE
- * to its own One frightening NO must not throw an office out. */
+ *          its sessions go on; tried again after auth.retry ──> proven again
+ *                                                       └─> refused again: it goes, BYE to its own
+ * One frightening NO must not throw an office out. */
 #include <string.h>
 #include <utlist.h>
 
@@ -36,8 +37,7 @@ void proofs__hash(const struct accounts *accounts, struct slice login_key, enum 
 struct proof *proofs__find(struct account *account, const unsigned char hash[SECRET_HASH_BYTES])
 {
     struct proof *proof;
-    DL_FOREACH(account->proofs, proof)
-    {
+    DL_FOREACH(account->proofs, proof) {
         if (secret_hash_eq(proof->hash, hash)) {
             return proof;
         }
@@ -64,8 +64,7 @@ bool proofs__is_young(const struct account *account, const struct proof *proof)
     return proof->refused_ms == 0 && age < (uint64_t)settings_of(account)->auth_ttl_s * 1000;
 }
 
-/* --- coming and going ---------------------------------------------------------------------------
- */
+/* --- coming and going ------------------------------------------------------------------------- */
 
 static void schedule(struct account *account);
 
@@ -89,8 +88,7 @@ static void drop_surplus(struct account *account)
 {
     size_t n = 0;
     struct proof *proof, *next;
-    DL_FOREACH_SAFE(account->proofs, proof, next)
-    {
+    DL_FOREACH_SAFE(account->proofs, proof, next) {
         n += proof->users_n == 0;
         if (n > LOGINS_PROOFS_MAX && proof->users_n == 0) {
             drop(account, proof);
@@ -126,8 +124,7 @@ struct proof *proofs__accepted(struct account *account, const struct verificatio
     return proof;
 }
 
-/* --- refusals -----------------------------------------------------------------------------------
- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 bool proofs__refusal_counts(const struct response *refusal)
 {
@@ -183,8 +180,7 @@ void proofs__postpone(struct account *account, struct proof *proof)
     schedule(account);
 }
 
-/* --- verifying again ----------------------------------------------------------------------------
- */
+/* --- verifying again -------------------------------------------------------------------------- */
 
 /* UINT64_MAX: never. */
 static uint64_t due_ms(const struct account *account, const struct proof *proof)
@@ -203,8 +199,7 @@ static void schedule(struct account *account)
 {
     uint64_t now = now_ms(account), next = UINT64_MAX;
     struct proof *proof;
-    DL_FOREACH(account->proofs, proof)
-    {
+    DL_FOREACH(account->proofs, proof) {
         uint64_t due = due_ms(account, proof);
         bool is_asked = due <= now && verify__find(account, proof->hash) != NULL;
         next = due < next && !is_asked ? due : next;
@@ -221,8 +216,7 @@ void proofs__recheck(void *arg)
     struct account *account = arg;
     uint64_t now = now_ms(account);
     struct proof *proof;
-    DL_FOREACH(account->proofs, proof)
-    {
+    DL_FOREACH(account->proofs, proof) {
         if (due_ms(account, proof) > now || verify__find(account, proof->hash) != NULL) {
             continue;
         }
@@ -234,8 +228,7 @@ void proofs__recheck(void *arg)
     schedule(account);
 }
 
-/* --- who uses it --------------------------------------------------------------------------------
- */
+/* --- who uses it ------------------------------------------------------------------------------ */
 
 void proofs__hold(struct account *account, struct proof *proof)
 {
@@ -255,8 +248,7 @@ struct proof *proofs__for_link(struct account *account)
 {
     uint64_t now = now_ms(account);
     struct proof *proof, *suspect = NULL;
-    DL_FOREACH(account->proofs, proof)
-    {
+    DL_FOREACH(account->proofs, proof) {
         if (proof->refused_ms == 0) {
             return proof;
         }

@@ -1,6 +1,6 @@
 /* Asking the upstream whether it accepts a secret: by a connection of its own, outside the budget
- * of links, one at a time for an account.  The connection that proved a secret becomes the
- * account's first link. */
+ * of links, one at a time for an account.  The connection that proved a secret becomes the account's
+ * first link. */
 #include <string.h>
 #include <utlist.h>
 
@@ -16,8 +16,7 @@ struct verification *verify__find(struct account *account,
                                   const unsigned char hash[SECRET_HASH_BYTES])
 {
     struct verification *verification;
-    DL_FOREACH(account->verifications, verification)
-    {
+    DL_FOREACH(account->verifications, verification) {
         if (secret_hash_eq(verification->hash, hash)) {
             return verification;
         }
@@ -44,8 +43,7 @@ static void finish(struct verification *verification, const struct login_answer 
     alloc_free(verification);
 }
 
-/* --- its link -----------------------------------------------------------------------------------
- */
+/* --- its link --------------------------------------------------------------------------------- */
 
 static void on_ready(void *owner, struct link *link)
 {
@@ -141,8 +139,7 @@ static void ignore_untagged(void *owner, struct link *link, const struct respons
 static const struct link_ops ops = {
     .ready = on_ready, .untagged = ignore_untagged, .closed = on_closed};
 
-/* --- the queue ----------------------------------------------------------------------------------
- */
+/* --- the queue -------------------------------------------------------------------------------- */
 
 static void begin_next(struct account *account)
 {

@@ -51,8 +51,7 @@ enum status sasl_check(const struct sasl_login *login)
     return login->authcid.len == 0 || is_broken ? SYNTAX : OK;
 }
 
-/* --- PLAIN: [authzid] NUL authcid NUL passwd ----------------------------------------------------
- */
+/* --- PLAIN: [authzid] NUL authcid NUL passwd -------------------------------------------------- */
 
 static enum status parse_plain(struct slice plain, struct sasl_login *out)
 {
@@ -71,11 +70,10 @@ static enum status parse_plain(struct slice plain, struct sasl_login *out)
     return OK;
 }
 
-/* --- tokens -------------------------------------------------------------------------------------
- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 /* RFC 6750 2.1: b64token, a little wider: any printable octet, since some issuers do not keep to
- * it. What matters is that it cannot end the field. */
+ * it.  What matters is that it cannot end the field. */
 static bool is_token(struct slice token)
 {
     for (size_t i = 0; i < token.len; i++) {
@@ -187,8 +185,8 @@ static enum status parse_oauthbearer(char *data, size_t len, struct sasl_login *
         if (!slice_eq_nocase(key, SLICE("auth"))) {
             continue; /* host, port: those of the proxy, of no use to the upstream */
         }
-        if (has_auth ||
-            !parse_bearer_value(slice_sub(field, equals + 1, field.len), &out->secret)) {
+        struct slice value = slice_sub(field, equals + 1, field.len);
+        if (has_auth || !parse_bearer_value(value, &out->secret)) {
             return SYNTAX;
         }
         has_auth = true;
@@ -196,8 +194,7 @@ static enum status parse_oauthbearer(char *data, size_t len, struct sasl_login *
     return has_auth && rest.len == 1 && rest.data[0] == '\1' ? OK : SYNTAX;
 }
 
-/* --- both ways ----------------------------------------------------------------------------------
- */
+/* --- both ways -------------------------------------------------------------------------------- */
 
 enum status sasl_parse(enum sasl_mech mech, char *message, size_t len, struct sasl_login *out)
 {
@@ -276,8 +273,7 @@ const char *sasl_error_answer(enum sasl_mech mech)
     return mech == SASL_OAUTHBEARER ? "AQ==" : "";
 }
 
-/* --- base64 -------------------------------------------------------------------------------------
- */
+/* --- base64 ----------------------------------------------------------------------------------- */
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -53,8 +53,7 @@ void auth_offer_before_login(struct session *session, struct buf *out)
     capability_offer_before_login(&listener, out);
 }
 
-/* --- common to all ------------------------------------------------------------------------------
- */
+/* --- common to all ---------------------------------------------------------------------------- */
 
 static void init_work(struct session *session, struct job *job)
 {
@@ -129,14 +128,15 @@ static void logged_in(struct session *session, struct job *job)
     struct buf text;
     buf_init(&text, 0);
     buf_add_str(&text, "OK [CAPABILITY ");
-    capability_offer(account_capabilities(session->account), session->settings->limits.append_bytes,
-                     &text);
+    capability_offer(account_capabilities(session->account),
+                     session->settings->limits.append_bytes, &text);
     buf_add_str(&text, "] Logged in");
     session__goto(session, SESSION_AUTHENTICATED, "login");
     conn_set_secret(session->conn, false);
-    timeout_start(session->env->loop, &session->timeout, session->settings->limits.idle_timeout_ms);
-    LOG(LOG_INFO, "session", "msg=login account=%s peer=%s tls=%d", account_name(session->account),
-        conn_peer_name(session->conn), session_is_tls(session));
+    timeout_start(session->env->loop, &session->timeout,
+                  session->settings->limits.idle_timeout_ms);
+    LOG(LOG_INFO, "session", "msg=login account=%s peer=%s tls=%d",
+        account_name(session->account), conn_peer_name(session->conn), session_is_tls(session));
     job_finish(session, job, buf_slice(&text));
     buf_fini(&text);
 }
@@ -171,8 +171,7 @@ static bool may_log_in(struct session *session, struct job *job)
     return true;
 }
 
-/* --- LOGIN --------------------------------------------------------------------------------------
- */
+/* --- LOGIN ------------------------------------------------------------------------------------ */
 
 static enum step run_login(struct session *session, struct job *job)
 {
@@ -196,8 +195,7 @@ static enum step run_login(struct session *session, struct job *job)
 const struct verb verb_login = {
     .work_size = sizeof(struct auth_work), .run = run_login, .cancel = cancel_auth};
 
-/* --- AUTHENTICATE -------------------------------------------------------------------------------
- */
+/* --- AUTHENTICATE ----------------------------------------------------------------------------- */
 
 static void take_line(struct auth_work *work, struct slice text)
 {
