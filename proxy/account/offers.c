@@ -1,7 +1,8 @@
 /* What upstreams offer before a login, as last seen: a client chooses its mechanism before it says
- * who it is.  Every login tells; an upstream that nothing is known of is asked by a connection that
- * does not log in.  Not one without TLS on a loopback address: that is a server of the same machine
- * or a tunnel, and the first login tells. */
+ * who it is.  Every login tells; an upstream that nothing is known of, or that nobody has logged in
+ * to for a while, is asked by a connection that does not log in: what is no longer offered is no
+ * longer tried either.  One without TLS on a loopback address is not asked at first: that is a
+ * server of the same machine or a tunnel, and the first login tells. */
 #include <string.h>
 #include <utlist.h>
 
@@ -10,7 +11,10 @@
 #include "base/log.h"
 #include "net/netaddr.h"
 
-enum { ASK_EVERY_MS = 60 * 1000 };
+enum {
+    ASK_EVERY_MS = 60 * 1000,
+    KNOWN_FOR_MS = 10 * 60 * 1000, /* since the last login that told */
+};
 
 struct offer {
     struct offer *next, *prev;
@@ -19,6 +23,7 @@ struct offer {
     uint16_t port;
     bool is_known;
     uint64_t capabilities; /* bits */
+    uint64_t known_ms;
     struct link *probe;
     const struct settings *settings; /* held while the probe lives */
     uint64_t asked_ms;
@@ -40,27 +45,30 @@ static struct offer *get(struct accounts *accounts, const struct upstream_settin
     return offer;
 }
 
+static bool note(struct offer *offer, const struct link *link)
+{
+    uint64_t bits;
+    if (!link_offered(link, &bits)) {
+        return false;
+    }
+    offer->is_known = true;
+    offer->capabilities = bits;
+    offer->known_ms = evloop_now_ms(offer->accounts->env.loop);
+    return true;
+}
+
 void offers__note(struct accounts *accounts, const struct upstream_settings *upstream,
                   const struct link *link)
 {
-    uint64_t bits;
-    if (link_offered(link, &bits)) {
-        struct offer *offer = get(accounts, upstream);
-        offer->is_known = true;
-        offer->capabilities = bits;
-    }
+    note(get(accounts, upstream), link);
 }
 
 static void probe_closed(void *owner, struct link *link, enum status why,
                          const struct response *refusal, const struct fail *fail)
 {
     struct offer *offer = owner;
-    uint64_t bits;
     (void)refusal;
-    if (link_offered(link, &bits)) {
-        offer->is_known = true;
-        offer->capabilities = bits;
-    } else {
+    if (!note(offer, link)) {
         LOG(LOG_WARN, "auth", "msg=\"cannot ask what is offered\" peer=%s status=%s detail=%s",
             link_peer(link), status_name(why), LOG_Q(slice_str(fail->text)));
     }
@@ -90,7 +98,8 @@ static void ask(struct accounts *accounts, const struct upstream_settings *upstr
     struct offer *offer = get(accounts, upstream);
     uint64_t now = evloop_now_ms(accounts->env.loop);
     bool is_soon = offer->asked_ms != 0 && now - offer->asked_ms < ASK_EVERY_MS;
-    if (offer->is_known || offer->probe != NULL || is_soon || is_near(upstream)) {
+    bool is_fresh = offer->is_known ? now - offer->known_ms < KNOWN_FOR_MS : is_near(upstream);
+    if (is_fresh || is_soon || offer->probe != NULL) {
         return;
     }
     const struct link_env env = {

@@ -109,7 +109,8 @@ static const char full[] =
     "  bulk_linger = 0 account_linger = 1h\n}\n"
     "upstream rest { url = imap://[::1]:143 }\n"
     "cache { dir = \"/var/cache/x#y\" size = 2G }\n"
-    "auth { ttl = 5m }\n"
+    "auth { ttl = 5m reverify = 30m retry = 2m failures_per_login = 7\n"
+    " failures_per_address = 70 share = secret }\n"
     "limits { sessions = 100 sessions_per_address = 10 login_timeout = 20s idle_timeout = 45m\n"
     " line = 16K command = 32K literal = 8K append = 50M pipelined_commands = 32\n"
     " bad_commands = 5 }\n"
@@ -161,6 +162,11 @@ static void full_file_single_sections(void **state)
     assert_string_equal(s->cache_dir, "/var/cache/x#y");
     assert_true(s->cache_size_bytes == 2ULL << 30);
     assert_int_equal(s->auth_ttl_s, 300);
+    assert_int_equal(s->auth_reverify_ms, 30 * 60000);
+    assert_int_equal(s->auth_retry_ms, 2 * 60000);
+    assert_int_equal(s->auth_failures_per_login, 7);
+    assert_int_equal(s->auth_failures_per_address, 70);
+    assert_true(s->auth_share_secret);
     assert_int_equal(s->limits.sessions, 100);
     assert_int_equal(s->limits.sessions_per_address, 10);
     assert_int_equal(s->limits.login_timeout_ms, 20000);
@@ -211,6 +217,8 @@ static void bad_values_name_line_and_expectation(void **state)
     refuse(fix, 1, "address|ADDRESS:PORT", "listener a { address = localhost:1143 }");
     refuse(fix, 1, "tls|none, implicit or starttls", "listener a { tls = ssl }");
     refuse(fix, 1, "yes or no", "listener a { allow_cleartext = maybe }");
+    refuse(fix, 1, "login or secret", "auth { share = all }");
+    refuse(fix, 1, "between", "auth { reverify = 10ms }");
     refuse(fix, 3, "cert|No such file", "tls {\n\n cert = /nowhere/at/all.pem }");
     refuse(fix, 1, "ca_file|No such file", "upstream a { ca_file = /nowhere }");
     refuse(fix, 1, "ttl|duration such as", "auth { ttl = 10 }");
