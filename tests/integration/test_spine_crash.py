@@ -50,7 +50,8 @@ def everything(client):
     return out
 
 
-def test_killed_while_caching_and_equal_to_the_upstream_afterwards(proxy, server, user, tap):
+def test_killed_while_caching_and_equal_to_the_upstream_afterwards(make_proxy, server, user, tap):
+    proxy = make_proxy(tap.port, kind=tools.Configured, cache='verify_every = 0')
     server.fill(user, 'INBOX', mailgen.Generator(11, big=150_000).mails(120))
     choose = random.Random(tools.LONG)
     for turn in range(ROUNDS):

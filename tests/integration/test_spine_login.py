@@ -52,9 +52,10 @@ def test_wrong_password_by_authenticate_plain(proxy, user, connect):
     client.select()
 
 
-def test_second_login_with_a_proven_secret_asks_nobody(proxy, user, tap, connect):
+def test_second_login_with_a_proven_secret_asks_nobody(proxy, server, user, tap, connect):
     first = connect(proxy.port, user)
-    tools.wait_until(lambda: any(c.done for c in tap.since().of('ENABLE')))      # not waited for by the login
+    if server.facts.condstore:
+        tools.wait_until(lambda: any(c.done for c in tap.since().of('ENABLE')))      # not waited for by the login
     mark = tap.mark()
     for _ in range(5):
         connect(proxy.port, user)
@@ -112,7 +113,9 @@ def test_secret_is_proven_again_after_its_time_and_a_changed_one_is_refused(serv
     proxy = make_proxy(tap.port, kind=tools.Configured, sections='auth { ttl = 1s }',
                        upstream='account_linger = 5m')
     connect(proxy.port, name, 'old').select()
-    server.add_user(name, 'new')       # takes longer than a second
+    proven = time.monotonic()
+    server.add_user(name, 'new')
+    time.sleep(max(0, proven + 1.1 - time.monotonic()))     # its time is over
     mark = tap.mark()
     refused(connect(proxy.port), name, 'old')
     assert tap.since(mark).connections == 1

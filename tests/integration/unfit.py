@@ -33,7 +33,7 @@ UNFIT = {
         ('test_offered_search.py::test_saved_result_is*', _SEARCHRES),
         ('test_offered_search.py::*', _NAMES),
         ('test_offered_writes.py::test_store_pipeline_with_condstore_tells_every_modseq', 'Courier has no CONDSTORE'),
-        ('test_shared_content.py::*', _NAMES),
+        ('test_shared_*.py::*', _NAMES),
         ('test_spine_big.py::*', 'Courier ends a message with CRLF of its own, and 200 MB do not come in time'),
         ('test_spine_edges.py::test_empty_message_is_refused_as_the_upstream_does', 'Courier takes an empty message'),
         ('test_spine_edges.py::test_client_that_removes_the_mailbox_it_is_in*', _NAMES),
