@@ -100,6 +100,8 @@ enum upcmd_flags {
     /* With UPCMD_STREAM: the literal is not the end (MULTIAPPEND); link_stream_more() or
      * link_stream_end() says what is, once the literal has been written whole. */
     UPCMD_OPEN = 32,
+    /* Must not be given twice: after a long silence it is sent only when the server was heard. */
+    UPCMD_ONCE = 64,
     UPCMD_KINDS = UPCMD_SEARCHES | UPCMD_COPIES | UPCMD_LISTS,
 };
 
@@ -159,6 +161,8 @@ bool link_takes_idle(const struct link *link);
 uint32_t link_fresh_ms(const struct link *link);
 /* IDLE when nothing has been in flight for a short while; DONE goes out with the next command. */
 void link_want_idle(struct link *link, bool wanted);
+/* Somebody waits for what IDLE brings: a server that is gone without a word is to be found soon. */
+void link_set_watched(struct link *link, bool watched);
 /* Stop and go on reading (flow control while the store's backlog is long). */
 void link_set_paused(struct link *link, bool paused);
 /* When the last complete round trip ended (a tagged OK, or a byte while idling counts not). */

@@ -418,6 +418,7 @@ void feed__check_use(struct feed *feed)
     if (feed->state == FEED_DOWN) {
         check_down(feed);
     } else if (feed->state == FEED_LIVE) {
+        link_set_watched(feed->slot->link, feed->users != NULL);
         timer_set_ms(feed->timer, is_used(feed) ? tick_ms(feed) : FEED_UNUSED_MS);
     }
 }

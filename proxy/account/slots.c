@@ -211,6 +211,7 @@ void slot__set_role(struct slot *slot, enum slot_role role, struct feed *feed)
     slot->known_uidnext = 0;
     if (role != SLOT_FEED) {
         link_want_idle(slot->link, false);
+        link_set_watched(slot->link, false);
         slot__rest(slot);
     }
 }

@@ -16,6 +16,8 @@ enum {
     KEEPALIVE_IDLE_S = 120,
     KEEPALIVE_EVERY_S = 30,
     KEEPALIVE_TRIES = 4,
+    KEEPALIVE_SOON_EVERY_S = 5,
+    KEEPALIVE_SOON_TRIES = 3,
 };
 
 struct conn_dialing {
@@ -37,6 +39,11 @@ void conn__set_options(int fd, uint32_t user_timeout_ms)
     int every = KEEPALIVE_EVERY_S;
     int tries = KEEPALIVE_TRIES;
     unsigned user = user_timeout_ms;
+    if (user > 0) { /* what is not acknowledged tells of itself, silence has to be asked */
+        idle = (int)(user / 2000 > 0 ? user / 2000 : 1);
+        every = KEEPALIVE_SOON_EVERY_S;
+        tries = KEEPALIVE_SOON_TRIES;
+    }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));

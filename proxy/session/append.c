@@ -209,9 +209,10 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     }
 }
 
-static const struct upcmd_ops append_ops = {.want_data = on_want_data, .done = on_done};
+static const struct upcmd_ops append_ops = {
+    .flags = UPCMD_ONCE, .want_data = on_want_data, .done = on_done};
 static const struct upcmd_ops open_ops = {
-    .flags = UPCMD_OPEN, .want_data = on_want_data, .done = on_done};
+    .flags = UPCMD_OPEN | UPCMD_ONCE, .want_data = on_want_data, .done = on_done};
 
 /* --- beginning ---------------------------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
 }
 
 static const struct upcmd_ops copy_ops = {
-    .flags = UPCMD_COPIES, .untagged = on_untagged, .done = on_done};
+    .flags = UPCMD_COPIES | UPCMD_ONCE, .untagged = on_untagged, .done = on_done};
 
 static enum step start_copy(struct session *session, struct job *job)
 {

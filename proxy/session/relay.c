@@ -44,6 +44,15 @@ static bool on_untagged(void *arg, const struct response *response)
 
 static const struct upcmd_ops relay_ops = {
     .flags = UPCMD_LISTS, .untagged = on_untagged, .done = write_done};
+static const struct upcmd_ops once_ops = {
+    .flags = UPCMD_LISTS | UPCMD_ONCE, .untagged = on_untagged, .done = write_done};
+
+/* CREATE, DELETE, RENAME: given twice they would be answered otherwise. */
+static bool is_once(const struct command_info *info)
+{
+    return (info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
+           info->id != CMD_UNSUBSCRIBE;
+}
 
 /* --- writing the command ------------------------------------------------------------------------ */
 
@@ -238,7 +247,7 @@ static enum step send_relay(struct session *session, struct job *job)
         return STEP_DONE;
     }
     write_fini(write);
-    write_send(write, ROUTE_ANY, NULL, &cmd, &relay_ops);
+    write_send(write, ROUTE_ANY, NULL, &cmd, is_once(parsed->info) ? &once_ops : &relay_ops);
     return STEP_WAIT;
 }
 
@@ -265,8 +274,7 @@ static enum step run_relay(struct session *session, struct job *job)
     if (!write->is_done) {
         return STEP_WAIT;
     }
-    bool once = (info->flags & COMMAND_CHANGES_LIST) != 0 && info->id != CMD_SUBSCRIBE &&
-                info->id != CMD_UNSUBSCRIBE;
+    bool once = is_once(info);
     if (once && !write->has_answer && write->was_sent) {
         names_doubtful(session->account, &job->parsed); /* before the BYE, which frees the job */
     }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 bool link_takes_idle(const struct link *link)
 {
@@ -39,24 +40,51 @@ static void idle_start(struct link *link)
 static void idle_on_timer(void *arg)
 {
     struct link *link = arg;
-    if (link->state == LINK_IDLING) {
-        idle__end(link, "given again");
+    uint64_t now = evloop_now_ms(link->env.loop);
+    if (link->state == LINK_IDLING && (now >= link->idle_end_ms || idle__is_stale(link))) {
+        idle__end(link, now >= link->idle_end_ms ? "given again" : "is it there?");
+    } else if (link->state == LINK_IDLING) {
+        idle__watch(link);
     } else if (link->state == LINK_READY && pipeline__is_quiet(link) && idle_is_possible(link)) {
         idle_start(link);
     }
 }
 
-static void idle_on_busy(void *arg)
+bool idle__was_heard(const struct link *link, uint32_t within_ms)
+{
+    return evloop_now_ms(link->env.loop) - link->heard_ms < within_ms;
+}
+
+bool idle__is_stale(const struct link *link)
+{
+    return !idle__was_heard(link, LINK__STALE_MS);
+}
+
+void idle__watch(struct link *link)
+{
+    uint32_t ms = link->env.upstream->idle_restart_ms;
+    if (link->state == LINK_IDLING) {
+        ms = link->is_watched && ms > LINK__STALE_MS ? LINK__STALE_MS : ms;
+        timeout_start(link->env.loop, &link->idle_timer, ms);
+    }
+}
+
+void idle__ask(struct link *link)
 {
     static const struct upcmd_ops nobody = {.done = NULL};
-    struct link *link = arg;
     char tag[LINK__TAG_MAX];
-    if (link->state != LINK_READY || !idle_is_possible(link)) {
-        return;
-    }
-    struct upcmd *cmd = upcmd__create(link, UPCMD__INTERNAL, &nobody, NULL);
+    link->is_asked = true;
+    struct upcmd *cmd = upcmd__create(link, UPCMD__INTERNAL | UPCMD__QUICK, &nobody, NULL);
     buf_printf(&cmd->wire, "%s NOOP\r\n", wire__tag(cmd->tag, tag));
     pipeline__add(link, cmd);
+}
+
+static void idle_on_busy(void *arg)
+{
+    struct link *link = arg;
+    if (link->state == LINK_READY && idle_is_possible(link)) {
+        idle__ask(link);
+    }
 }
 
 void idle__init(struct link *link)
@@ -97,7 +125,8 @@ void idle__accepted(struct link *link)
     link__goto(link, LINK_IDLING, "+");
     link__watch(link);
     timeout_stop(&link->busy_timer);
-    timeout_start(link->env.loop, &link->idle_timer, link->env.upstream->idle_restart_ms);
+    link->idle_end_ms = evloop_now_ms(link->env.loop) + link->env.upstream->idle_restart_ms;
+    idle__watch(link);
     pipeline__kick(link); /* something may have come meanwhile */
     if (link->ops->idling != NULL) {
         link->ops->idling(link->owner, link);

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 #define TO(state) (1u << LINK_##state)
 
@@ -81,10 +82,26 @@ static bool link_is_waiting(const struct link *link)
     return link->flight.n > 0 && !waits_for_owner;
 }
 
+/* How long the other end may be silent. */
+static uint32_t link_patience_ms(const struct link *link)
+{
+    const struct upcmd *first = link->flight.head;
+    uint32_t most = link->env.upstream->command_timeout_ms;
+    uint32_t ms = most;
+    if (link->state == LINK_IDLE_ASKED || link->state == LINK_IDLE_DONE ||
+        (first != NULL && (first->flags & UPCMD__QUICK) != 0)) {
+        ms = LINK__ANSWER_MS;
+    } else if (!link_is_waiting(link)) {
+        return LINK__UPLOAD_STALL_MS;
+    }
+    return ms < most ? ms : most;
+}
+
 static void link_set_deadline(struct link *link)
 {
     link->deadline_bytes = link_bytes(link);
-    timeout_start(link->env.loop, &link->deadline, link->env.upstream->command_timeout_ms);
+    link->patience_ms = link_patience_ms(link);
+    timeout_start(link->env.loop, &link->deadline, link->patience_ms);
 }
 
 void link__watch(struct link *link)
@@ -105,11 +122,14 @@ static void link_on_deadline(void *arg)
     if (link->state < LINK_READY) {
         link__lose(link, TIMEOUT, NULL, "no login within %u ms (%s)",
                    link->env.upstream->connect_timeout_ms, states[link->state].name);
-    } else if (!link_is_waiting(link) || link_bytes(link) != link->deadline_bytes) {
+    } else if (link_bytes(link) != link->deadline_bytes ||
+               link_patience_ms(link) > link->patience_ms) {
         link_set_deadline(link);
+    } else if (!link_is_waiting(link)) {
+        link__lose(link, TIMEOUT, NULL, "an upload stands still for %u ms", link->patience_ms);
     } else {
         link__lose(link, TIMEOUT, NULL, "silent for %u ms with %zu commands in flight",
-                   link->env.upstream->command_timeout_ms, link->flight.n);
+                   link->patience_ms, link->flight.n);
     }
 }
 
@@ -140,13 +160,16 @@ static void link_on_tls_ready(struct link *link)
 
 static void link_on_data(struct link *link)
 {
+    link->heard_ms = evloop_now_ms(link->env.loop);
+    link->is_asked = false;
+    link__read(link);
+    if (link__is_over(link)) {
+        return;
+    }
     if (link->state >= LINK_READY && timeout_is_running(&link->deadline)) {
         link_set_deadline(link);
     }
-    link__read(link);
-    if (!link__is_over(link)) {
-        link__watch(link);
-    }
+    link__watch(link);
 }
 
 static void link_on_failed(struct link *link)
@@ -399,6 +422,14 @@ void link_want_idle(struct link *link, bool wanted)
     if (link->wants_idle != wanted) {
         link->wants_idle = wanted;
         pipeline__kick(link);
+    }
+}
+
+void link_set_watched(struct link *link, bool watched)
+{
+    if (link->is_watched != watched && !link__is_over(link)) {
+        link->is_watched = watched;
+        idle__watch(link);
     }
 }
 

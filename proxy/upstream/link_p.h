@@ -43,6 +43,7 @@ enum upcmd_stage {
 enum {
     UPCMD__INTERNAL = 256, /* of the login: sent before READY */
     UPCMD__SECRET = 512,   /* its octets are wiped */
+    UPCMD__QUICK = 1024,   /* costs the server nothing */
 
     LINK__SMALL_STREAM_MAX = 4096,
     LINK__SAID_MAX = 4096,
@@ -54,6 +55,11 @@ enum {
     LINK__FRESH_POLLED_MS = 5000, /* nothing is told unasked (design section 7) */
     LINK__IDLE_FAILURES_MAX = 3,
     LINK__USER_TIMEOUT_MS = 30000,
+    /* A peer that went without a word is found within half a minute by what is quick to answer: */
+    LINK__STALE_MS = 16000,  /* silent for so long: is it still there? */
+    LINK__SURE_MS = 2000,    /* heard within this: surely there, for what must not be given twice */
+    LINK__ANSWER_MS = 12000, /* not an octet for so long, where an answer costs nothing: it is not */
+    LINK__UPLOAD_STALL_MS = 120 * 1000, /* no octet from whoever uploads */
     LINK__TAG_MAX = 16, /* octets, NUL included */
 };
 
@@ -92,6 +98,7 @@ struct link {
     enum link_state state; /* written by link__goto() alone */
     struct conn *conn;     /* NULL from CLOSING on */
     struct timeout deadline;
+    uint32_t patience_ms;    /* of the deadline that runs */
     uint64_t deadline_bytes; /* moved in both directions when it was set */
     struct task pump;
     struct task tear_down;
@@ -124,6 +131,10 @@ struct link {
     bool wants_idle;
     unsigned idle_failures; /* LINK__IDLE_FAILURES_MAX: no more IDLE on this link */
     uint32_t idle_tag;
+    uint64_t heard_ms;    /* when the server last said something */
+    uint64_t idle_end_ms; /* when this IDLE is to be given again */
+    bool is_asked;        /* a NOOP is to show whether it is there */
+    bool is_watched;      /* somebody waits for what IDLE brings */
     struct timeout idle_timer, busy_timer;
 
     struct fail fail;
@@ -155,46 +166,5 @@ void login__tls_ready(struct link *link);
 void login__untagged(struct link *link, const struct response *r);
 /* "+" in the login that no literal of ours waits for: why a token is refused. */
 void login__challenge(struct link *link, const struct response *r);
-
-/* --- pipeline.c --- */
-/* Something has changed that may let commands go: look at the end of this turn. */
-void pipeline__kick(struct link *link);
-void pipeline__pump(void *link);
-void pipeline__drained(struct link *link);
-void pipeline__go_ahead(struct link *link, const struct response *r);
-void pipeline__tagged(struct link *link, const struct response *r);
-void pipeline__untagged(struct link *link, const struct response *r);
-/* First command in flight that wants the literal, or NULL. */
-struct upcmd *pipeline__claim(struct link *link, struct unit text, uint64_t size);
-/* Somebody has left whose command is still to be answered. */
-bool pipeline__has_detached(const struct link *link);
-/* Complete everything that there is at this moment, in order. */
-void pipeline__fail_all(struct link *link, enum status st);
-bool pipeline__is_quiet(const struct link *link);
-/* Is a command of the login on its way? */
-bool pipeline__has_internal(const struct link *link);
-/* Of the login: text into cmd->wire, stops with upcmd__stop(), then pipeline__add(). */
-struct upcmd *upcmd__create(struct link *link, unsigned flags, const struct upcmd_ops *ops,
-                            void *arg);
-void pipeline__add(struct link *link, struct upcmd *cmd);
-
-/* --- wire.c --- */
-char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX]);
-/* "+" must come before what is added to the wire next. */
-void upcmd__stop(struct upcmd *cmd);
-/* cmd->parts (and filled) to cmd->wire; more: of an UPCMD_OPEN one, in the place of what it wrote. */
-void upcmd__build(struct upcmd *cmd);
-void upcmd__build_more(struct upcmd *cmd);
-void upcmd__destroy(struct upcmd *cmd);
-/* May a literal of that size go without waiting? */
-bool wire__is_free(const struct capabilities *caps, uint64_t size);
-
-/* --- idle.c --- */
-void idle__init(struct link *link);
-/* IDLE may have to begin or end. */
-void idle__consider(struct link *link);
-void idle__end(struct link *link, const char *why);
-void idle__accepted(struct link *link);
-void idle__tagged(struct link *link, const struct response *r);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "imap/respdata.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 static void login_go_on(struct link *link);
 

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 enum { WRITE_CHUNK = 64 * 1024 };
 
@@ -273,6 +274,21 @@ static bool is_ambiguous(const struct link *link, const struct upcmd *cmd)
     return (cmd->flags & kinds) != 0;
 }
 
+/* After a long silence a NOOP goes before: its answer is due at once if there is still somebody, that
+ * of a command may take its time. */
+static bool must_ask(const struct link *link, const struct upcmd *cmd)
+{
+    uint32_t within = (cmd->flags & UPCMD_ONCE) != 0 ? LINK__SURE_MS : LINK__STALE_MS;
+    return link->state == LINK_READY && link->flight.n == 0 && !link->is_asked &&
+           !idle__was_heard(link, within);
+}
+
+/* What must not be given twice is not sent into the dark: DONE or NOOP is answered first. */
+static bool is_held(const struct link *link, const struct upcmd *cmd)
+{
+    return (cmd->flags & UPCMD_ONCE) != 0 && !idle__was_heard(link, LINK__SURE_MS);
+}
+
 /* Take the next command out of the queue; false when none may go. */
 static bool start_next(struct link *link)
 {
@@ -283,7 +299,12 @@ static bool start_next(struct link *link)
     if ((cmd->flags & UPCMD_ALONE) != 0 && link->flight.n > 0) {
         return false;
     }
-    if (!is_internal(cmd) && (is_ambiguous(link, cmd) || !may_send(link, cmd) || !fill(cmd))) {
+    if (!is_internal(cmd) && must_ask(link, cmd)) {
+        idle__ask(link);
+        return true;
+    }
+    if (!is_internal(cmd) && (is_ambiguous(link, cmd) || !may_send(link, cmd) ||
+                              is_held(link, cmd) || !fill(cmd))) {
         return false;
     }
     if (!conn_has_room(link->conn)) {

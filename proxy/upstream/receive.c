@@ -10,6 +10,7 @@
  * other command it has a hole.  Every callback may close the link: look before going on. */
 #include "base/log.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 static void read_untagged(struct link *link, const struct response *r)
 {

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "link_p.h"
+#include "pipeline_p.h"
 
 char *wire__tag(uint32_t tag, char out[LINK__TAG_MAX])
 {
