@@ -82,6 +82,10 @@ struct plan_env {
     const char *spool_dir;
     const struct plan_ops *ops;
     void *arg;
+    /* The item that tells a message's identity (EMAILID), asked along with whatever is asked first; NULL:
+     * there is none.  met_id(): it has been kept. */
+    const char *id_item;
+    void (*met_id)(void *arg, uint32_t uid, struct slice id);
 };
 
 struct plan *plan_create(const struct plan_env *env);

@@ -52,6 +52,7 @@ struct account {
     bool awaits_enable; /* a link has presumed wrongly what ENABLE would give */
     struct timer *linger;
     struct shadow *shadow;
+    struct twin *twins; /* twins.c */
     bool is_ending;
     /* budget.c */
     struct feed *line; /* need a link and have none, the most urgent first */

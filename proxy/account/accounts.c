@@ -7,6 +7,7 @@
 #include "feed_p.h"
 #include "logins_p.h"
 #include "shadow_p.h"
+#include "twins_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -202,6 +203,7 @@ void account__destroy(struct account *account)
         feed__destroy(feed);
     }
     shadow__destroy(&account->shadow);
+    twins__destroy(account);
     while (account->slots != NULL) {
         slot__close(account->slots, true);
     }

@@ -7,6 +7,7 @@
 
 #include "feed_sync_p.h"
 #include "shadow_p.h"
+#include "twins_p.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -73,6 +74,11 @@ static const struct plan_ops plan_ops = {
     .wake = plan_wake,
 };
 
+static void met_id(void *arg, uint32_t uid, struct slice id)
+{
+    twins__met(arg, uid, id);
+}
+
 static void make_plan(struct feed *feed)
 {
     const struct plan_env env = {
@@ -82,6 +88,8 @@ static void make_plan(struct feed *feed)
         .spool_dir = feed->account->settings->cache_dir,
         .ops = &plan_ops,
         .arg = feed,
+        .id_item = twins__item(feed->account),
+        .met_id = met_id,
     };
     feed->plan = plan_create(&env);
 }

@@ -65,6 +65,7 @@ struct message {
     UT_hash_handle hh;
     uint32_t uid;
     struct want *wants;
+    bool is_id_asked;
     uint8_t proofs_n; /* times its size and envelope were asked for (plan_share.c) */
     bool is_gathered;
     struct message *next, *prev; /* gathered */

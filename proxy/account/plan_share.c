@@ -83,15 +83,46 @@ static void keep_known(struct plan *plan, struct message *message)
     }
 }
 
+/* Octets are to be downloaded, or will be: which message is it? */
+static void ask_id(struct plan *plan, struct message *message)
+{
+    const char *item = plan->env.id_item;
+    if (item != NULL && !message->is_id_asked) {
+        message->is_id_asked = true;
+        if (!share__has_item(plan->env.store, plan->env.mailbox_id, message->uid,
+                             slice_str(item))) {
+            ask(plan, message, slice_str(item));
+        }
+    }
+}
+
+/* Its identity was asked by an earlier command of small items, whose end may bring a claim: octets asked
+ * meanwhile wait for that. */
+static bool awaits_id(const struct plan *plan, const struct message *message)
+{
+    const struct want *want;
+    bool is_asked = false;
+    LL_FOREACH(message->wants, want) {
+        if (want->step == WANT_ASKED && want->is_bulk) {
+            return false; /* it is being downloaded */
+        }
+        is_asked = is_asked || (want->step == WANT_ASKED && plan->env.id_item != NULL &&
+                                slice_eq(want->name, slice_str(plan->env.id_item)));
+    }
+    return is_asked;
+}
+
 void share__hold(struct plan *plan, struct message *message)
 {
     struct want *want;
+    ask_id(plan, message);
     enum share_state state =
         share__settle(plan->env.store, plan->env.mailbox_id, message->uid);
     if (state == SHARE_PROVEN) {
         keep_known(plan, message);
     }
-    bool is_held = state == SHARE_UNPROVEN && ask_proofs(plan, message);
+    bool is_held = (state == SHARE_UNPROVEN && ask_proofs(plan, message)) ||
+                   (state == SHARE_NONE && awaits_id(plan, message));
     LL_FOREACH(message->wants, want) {
         want->is_waiting = is_held && is_holdable(want);
     }

@@ -256,6 +256,9 @@ void want__keep(struct plan *plan, struct want *want)
     }
     if (!want->is_octets) {
         put_item(plan, want, want->key, want->value.token);
+        if (plan->env.id_item != NULL && slice_eq(want->key, slice_str(plan->env.id_item))) {
+            plan->env.met_id(plan->env.arg, want->message->uid, want->value.token);
+        }
         return;
     }
     enum status st = keep_octets(plan, want);

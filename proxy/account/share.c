@@ -184,7 +184,7 @@ static struct store *store_of(const struct feed *feed)
     return feed->account->accounts->env.store;
 }
 
-static bool is_draft(const struct feed *feed, uint32_t uid)
+bool share__is_draft(const struct feed *feed, uint32_t uid)
 {
     struct mailbox_entry entry;
     return !mailbox_get(feed->mailbox, uid, &entry) ||
@@ -205,13 +205,27 @@ static bool has_content(const struct reading *reading)
     return false;
 }
 
+/* Also what was claimed once and found wrong: two claims would mix. */
+static bool has_pointer(struct store *store, struct share_place of)
+{
+    struct reading reading;
+    struct record_iter iter = {.has_begun = false};
+    struct slice section;
+    struct content_ref ref;
+    read_begin(&reading, store, of.mailbox_id, of.uid);
+    bool found =
+        reading.has_record && record_next_content(&reading.record, &iter, &section, &ref);
+    read_end(&reading);
+    return found;
+}
+
 /* Of @uids, those of which something is cached that would be downloaded again. */
 static void find_wanted(const struct feed *feed, const struct ranges *uids, struct ranges *out)
 {
     for (uint32_t uid = 0; ranges_next(uids, uid, &uid); uid++) {
         struct reading reading;
         read_begin(&reading, store_of(feed), feed->store_id, uid);
-        if (has_content(&reading) && !is_draft(feed, uid)) {
+        if (has_content(&reading) && !share__is_draft(feed, uid)) {
             ranges_add(out, uid, uid);
         }
         read_end(&reading);
@@ -369,19 +383,33 @@ static uint32_t kept_uidnext(struct store *store, uint64_t mailbox_id)
     return is_kept ? head.uidnext : 0;
 }
 
-static void claim(const struct feed *source, const struct copied *copied, uint64_t target)
+void share__claim(struct store *store, struct share_place from, struct share_place to)
 {
-    struct reading from;
+    struct reading reading;
     struct buf text;
     buf_init(&text, STORE_ITEM_MAX);
-    read_begin(&from, store_of(source), source->store_id, copied->pair.source);
-    if (likeness(&from, &text) &&
-        !is_known_already(store_of(source), target, copied->pair.dest)) {
-        point(&from, target, copied->pair.dest);
-        put(store_of(source), target, copied->pair.dest, KEY_SAME, buf_slice(&text));
+    read_begin(&reading, store, from.mailbox_id, from.uid);
+    if (likeness(&reading, &text) && !has_pointer(store, to)) {
+        point(&reading, to.mailbox_id, to.uid);
+        put(store, to.mailbox_id, to.uid, KEY_SAME, buf_slice(&text));
     }
-    read_end(&from);
+    read_end(&reading);
     buf_fini(&text);
+}
+
+bool share__is_source(struct store *store, struct share_place of, struct slice key,
+                      struct slice id)
+{
+    struct reading reading;
+    struct slice kept;
+    struct buf text;
+    buf_init(&text, 0);
+    read_begin(&reading, store, of.mailbox_id, of.uid);
+    bool is_source = find(&reading, key, &kept) && slice_eq(kept, id) && has_content(&reading) &&
+                     likeness(&reading, &text);
+    read_end(&reading);
+    buf_fini(&text);
+    return is_source;
 }
 
 static void claim_all(const struct share_copy *copy, struct copied *copied)
@@ -401,7 +429,12 @@ static void claim_all(const struct share_copy *copy, struct copied *copied)
                        (i + 1 < n && copied[i + 1].likeness == copied[i].likeness);
         bool is_new = copied[i].pair.dest >= uidnext;
         if (!is_like && is_new && ranges_has(&copy->wanted, copied[i].pair.source)) {
-            claim(source, &copied[i], target);
+            const struct uid_pair *pair = &copied[i].pair;
+            if (!is_known_already(store_of(source), target, pair->dest)) {
+                share__claim(store_of(source),
+                             (struct share_place){source->store_id, pair->source},
+                             (struct share_place){target, pair->dest});
+            }
             claims_n++;
         }
     }

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import spine_tools as tools
-from imapjudge import wire
+from imapjudge import fakeserver, servers, wire
 
 MB = 1_000_000
 
@@ -312,3 +312,89 @@ def test_t5_a_target_of_another_uidvalidity_is_not_believed(make_proxy, filled, 
     reader.must('NOOP')
     assert body(reader, 2) == filled.mailbox('Archive').messages[1].octets
     assert body(reader, 1) == tools.mail(9, 40_000)
+
+
+# ---- one identity, told by the upstream
+
+@pytest.fixture(params=['EMAILID', 'X-GM-MSGID'])
+def telling(request):
+    """(server, item, add): a scripted server that tells identities; add(box, octets, id)."""
+    word = 'OBJECTID' if request.param == 'EMAILID' else 'X-GM-EXT-1'
+    with fakeserver.FakeServer(capabilities=fakeserver.CAPABILITIES + ' ' + word) as server:
+        server.mailbox('Archive', 2000)
+
+        def add(box, octets, number):
+            message = server.mailbox(box).add(octets)
+            message.answers[request.param] = b'(M%d)' % number if request.param == 'EMAILID' else b'%d' % number
+            return message
+        yield server, request.param, add
+    assert not server.errors, server.errors
+
+
+def downloads(server, mark):
+    return [c for c in server.commands[mark:] if c.verb == 'UID FETCH' and re.search(rb'BODY.PEEK\[(TEXT)?\]', c.args)]
+
+
+def test_a_mail_of_the_same_identity_is_not_downloaded_again(make_proxy, telling, connect):
+    """Copied by somebody else: no COPYUID tells of it."""
+    server, item, add = telling
+    add('INBOX', tools.mail(1, MB), 17)
+    proxy = make_proxy(server.port)
+    client = connect(proxy.port, 'u0')
+    client.select()
+    client.must('UID FETCH 1 (ENVELOPE RFC822.SIZE)')
+    assert body(client) == tools.mail(1, MB)
+    add('Archive', tools.mail(1, MB), 17)
+    mark = len(server.commands)
+    client.select('Archive')
+    client.must('UID FETCH 1 (ENVELOPE)')
+    assert body(client) == tools.mail(1, MB)
+    assert body(client, 1, 'TEXT') == tools.mail(1, MB).partition(b'\r\n\r\n')[2]
+    assert downloads(server, mark) == []
+    told = client.must('UID FETCH 1 (ENVELOPE)').fetch_by_uid()[1]
+    assert item not in told                     # F5: nobody asked for it
+
+
+@pytest.mark.parametrize('what', ['identity', 'size', 'envelope', 'draft', 'account', 'first read whole'])
+def test_another_mail_is_downloaded(make_proxy, telling, connect, what):
+    server, _item, add = telling
+    first = tools.mail(1, 50_000)
+    other = {'identity': tools.mail(2, 50_000), 'size': first + b'more\r\n', 'envelope': first.replace(b'number', b'nomber', 1)}.get(what, first)
+    add('INBOX', first, 17)
+    copy = add('Archive', other, 18 if what == 'identity' else 17)
+    copy.flags = {'\\Draft'} if what == 'draft' else set()
+    proxy = make_proxy(server.port)
+    client = connect(proxy.port, 'u0')
+    client.select()
+    client.must('UID FETCH 1 (ENVELOPE RFC822.SIZE)')
+    body(client)
+    mark = len(server.commands)
+    reader = connect(proxy.port, 'u1' if what == 'account' else 'u0')
+    reader.select('Archive')
+    if what != 'first read whole':
+        reader.must('UID FETCH 1 (ENVELOPE)')
+    assert body(reader) == other
+    assert len(downloads(server, mark)) == 1
+
+
+def test_identity_on_a_real_server(make_proxy, connect):
+    with servers.KINDS['cyrus'](users=2) as server:
+        user = server.new_user()
+        server.fill(user, 'INBOX', [tools.mail(1, MB)])
+        from imapjudge import tap as judge_tap
+        with judge_tap.Tap(server.port) as counting:
+            proxy = make_proxy(counting.port)
+            client = connect(proxy.port, user, timeout=30)
+            client.select()
+            client.must('UID FETCH 1 (ENVELOPE RFC822.SIZE)')
+            body(client)
+            target = server.box('Archive')
+            with server.client(user) as direct:
+                direct.must('CREATE ' + target)
+                direct.select()
+                direct.must('UID COPY 1 ' + target)
+            mark = counting.mark()
+            client.select(target)
+            client.must('UID FETCH 1 (ENVELOPE)')
+            assert body(client) == tools.mail(1, MB)
+            assert counting.since(mark).content_fetches == []
