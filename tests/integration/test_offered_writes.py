@@ -154,6 +154,24 @@ def test_store_pipeline_with_condstore_tells_every_modseq(proxy, server, user, c
     assert modseqs == truth
 
 
+def test_nothing_is_done_behind_a_select_that_fails(proxy, dovecot, user, tap, connect):
+    """Commands behind an EXAMINE of a mailbox that is not there are about no mailbox, not about the one before."""
+    dovecot.fill(user, 'INBOX', tools.mails(3))
+    dovecot.fill(user, 'Box', [])
+    client = connect(proxy.port, user)
+    client.select()
+    client.must('UID FETCH 1:* FLAGS')
+    for first in ('EXAMINE nosuch', 'SELECT nosuch'):
+        results = pipeline(client, [first, 'COPY 1 Box', 'UID COPY 1:2 Box', 'UID STORE 1 +FLAGS (\\Seen)',
+                                    'UID MOVE 3 Box', 'EXPUNGE', 'UID SEARCH RETURN (SAVE) ALL', 'FETCH $ FLAGS'])
+        assert [r.status for r in results] == ['NO'] + ['BAD'] * 7, results
+        client.select()
+    with dovecot.client(user) as direct:
+        direct.select('Box', examine=True)
+        assert direct.must('UID SEARCH ALL').search() == []
+    assert not tap.since().of('UID COPY', 'UID STORE', 'UID MOVE', 'UID EXPUNGE')
+
+
 # ---- long sets
 
 def long_box(server, exist, first=1_000_000):
