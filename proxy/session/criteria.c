@@ -78,6 +78,7 @@ static void prepare_node(struct prepare *prepare, struct search_node *node)
         if (uids != NULL) {
             prepare->status =
                 set_resolve_criterion(prepare->session, &node->set, node->key == SEARCH_UID, uids);
+            set_close_gaps(prepare->session, uids);
         }
         return;
     }

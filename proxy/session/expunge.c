@@ -24,6 +24,7 @@ static bool chosen(struct session *session, struct job *job, struct ranges *out)
         if (set_resolve(session, &job->parsed.args.set, true, out) != OK) {
             return false;
         }
+        set_close_gaps(session, out);
     } else if (view_told_uid(session->view) > 0) {
         ranges_add(out, 1, view_told_uid(session->view));
     }

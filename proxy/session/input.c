@@ -167,12 +167,14 @@ static bool may_keep_message(const struct session *session, const struct job *jo
     const struct capabilities *caps = account_capabilities(session->account);
     size_t so_far = reader_unit(&session->reader).text.len;
     bool is_free = capability_has(caps, CAP_LITERAL_PLUS) || capability_has(caps, CAP_LITERAL_MINUS);
-    size_t most = !literal->is_sync ? KEPT_MESSAGE_MAX : is_free ? KEPT_SYNC_MESSAGE_MAX : 0;
+    size_t half = session->settings->limits.command_bytes / 2; /* the command has to hold it */
+    size_t room = half < KEPT_MESSAGE_MAX ? half : KEPT_MESSAGE_MAX;
+    size_t most = !literal->is_sync ? room : is_free ? KEPT_SYNC_MESSAGE_MAX : 0;
     const struct args_append *args = &job->parsed.args.append;
     if (args->n > 1 && !capability_is_offered(caps, CAP_MULTIAPPEND)) {
         return false;
     }
-    return literal->size > 0 && literal->size <= most && so_far + literal->size <= KEPT_MESSAGE_MAX;
+    return literal->size > 0 && literal->size <= most && so_far + literal->size <= room;
 }
 
 static void free_new_job(struct job *job)

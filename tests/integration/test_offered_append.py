@@ -234,6 +234,16 @@ def test_pipelined_appends_whose_link_dies_are_never_given_again(make_proxy, con
         assert len(seen) == 4 and len(box.messages) == 4
 
 
+@pytest.mark.parametrize('size', [7000, 9000, 15_000, 20_000, 60_000])
+def test_a_message_larger_than_a_command_may_be(make_proxy, connect, dovecot, user, size):
+    """limits.command does not count messages, also not those that are kept with their command."""
+    proxy = make_proxy(dovecot.port, kind=tools.Configured, sections='limits { command = 16K  line = 8K }')
+    client = connect(proxy.port, user)
+    assert client.cmd('APPEND INBOX ', Lit(octets_of(1, size), False)).ok
+    assert client.cmd(*several((size, size, 100), (False, False, True), 'INBOX')).ok
+    assert [len(octets) for octets, _ in bodies(dovecot, user, 'INBOX')] == [size, size, size, 100]
+
+
 def test_append_limit_is_the_smaller_of_both(make_proxy, connect, server, user):
     proxy = make_proxy(server.port, kind=tools.Configured, sections='limits { append = 5K }')
     client = connect(proxy.port, user)
