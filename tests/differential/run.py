@@ -30,6 +30,7 @@ from imapjudge import dovecot, imapclient, ports, procs, relay, servers  # noqa:
 
 import faulty  # noqa: E402
 import generate  # noqa: E402
+import many  # noqa: E402
 import middle  # noqa: E402
 import twins  # noqa: E402
 from judge import Judge, Settings  # noqa: E402
@@ -52,6 +53,7 @@ def arguments(argv=None):
     parser.add_argument('--seed', type=int, default=int(time.time()) % 100000)
     parser.add_argument('--mail-seed', type=int, default=1, help='of the mails, not of the conversation')
     parser.add_argument('--runs', type=int, default=1, help='as many conversations, seeds counting up')
+    parser.add_argument('--jobs', type=int, default=1, help='so many of them beside each other, a process and a server each')
     parser.add_argument('--commands', type=int, default=1000, help='per conversation')
     parser.add_argument('--sessions', type=int, default=5)
     parser.add_argument('--weight', action='append', default=[], metavar='NAME=N',
@@ -75,6 +77,8 @@ def arguments(argv=None):
     if options.subject and not options.direct:
         parser.error('--subject needs --direct')
     options.hide = [name for name in options.hide.upper().split(',') if name]
+    if options.jobs > 1 and (options.subject or options.replay):
+        parser.error('--jobs is for conversations on servers started here')
     options.is_troubled = bool(options.cut or options.cut_in or options.kill or options.hide)
     if options.is_troubled and not options.subject_cmd:
         parser.error('--cut, --cut-in, --kill and --hide need --subject-cmd')
@@ -286,6 +290,9 @@ def failed(options, bench, judge, mismatch, seed):
 
 def main(argv=None):
     options = arguments(argv)
+    if options.jobs > 1:
+        seeds = range(options.seed, options.seed + options.runs)
+        return many.run(str(HERE / 'run.py'), sys.argv[1:] if argv is None else argv, seeds, options.jobs)
     ops = None
     if options.replay:
         ops = [generate.Op.of_dict(values) for values in json.loads(pathlib.Path(options.replay).read_text())]

@@ -158,3 +158,14 @@ def test_failure_prints_seed_transcript_and_how_to_repeat():
     assert 'FAILED seed 5' in done.stdout and 'fetch-twice: subject' in done.stdout
     assert '---- subject s0' in done.stdout and '---- direct s4' in done.stdout
     assert 'suffice for it' in done.stdout and 'run.py --server dovecot --seed 5' in done.stdout
+
+
+def test_runs_beside_each_other_go_on_after_a_failure():
+    run = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
+    done = subprocess.run([sys.executable, run, '--relay', '--runs', '3', '--jobs', '2', '--seed', '4', '--commands', '20'],
+                          capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and '60 commands in' in done.stdout, done.stdout + done.stderr
+    assert 'clean seeds 4..6; failed seeds none' in done.stdout
+    done = subprocess.run([sys.executable, run, '--fault', 'fetch-twice', '--runs=2', '--jobs=2', '--seed=5', '--settle', '1',
+                           '--commands', '300'], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1 and 'clean seeds none; failed seeds 5..6' in done.stdout, done.stdout + done.stderr
