@@ -167,6 +167,15 @@ static void end_message(struct fetch_work *work)
     }
 }
 
+/* Something of this message could not be had.  What the upstream refuses it would have refused here, too;
+ * if it is away, what is cached of the others is still told before the NO (design section 11). */
+static bool may_go_on(struct fetch_work *work)
+{
+    bool is_refused = work->failed == DENIED || work->failed == PROTOCOL;
+    work->is_only_cached = work->is_only_cached || !is_refused;
+    return !is_refused;
+}
+
 /* Write until there is nothing more, something is missing, or the client has enough for now. */
 static enum emit emit_messages(struct fetch_work *work)
 {
@@ -175,7 +184,7 @@ static enum emit emit_messages(struct fetch_work *work)
         if (result == EMIT_WAIT && !work->in_line && work->asked_uid < work->message.uid) {
             work->asked_uid = work->message.uid;
         }
-        if (result != EMIT_DONE) {
+        if (result != EMIT_DONE && (result != EMIT_FAIL || !may_go_on(work))) {
             return result;
         }
         end_message(work);

@@ -111,7 +111,7 @@ void fetch__ask_ahead(struct fetch_work *work)
     struct view_iter iter;
     struct view_message message;
     struct ranges rest;
-    if (from == UINT32_MAX || !work->wants_values || work->held.n > window(work) / 2) {
+    if (from == UINT32_MAX || !work->wants_values || work->is_only_cached || work->held.n > window(work) / 2) {
         return;
     }
     ranges_init(&rest, 0);

@@ -106,8 +106,8 @@ static struct found find(struct fetch_work *work, size_t i)
         lookup_get(&work->lookup, i, &found.cached)) {
         return found;
     }
-    if (work->message.is_vanished) {
-        found.where = WHERE_ABSENT;
+    if (work->message.is_vanished || work->is_only_cached) {
+        found.where = work->message.is_vanished ? WHERE_ABSENT : WHERE_FAILED;
         return found;
     }
     if (!is_narrow) {

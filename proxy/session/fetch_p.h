@@ -81,6 +81,7 @@ struct fetch_work {
     size_t written; /* this turn */
 
     bool is_incomplete; /* a message has vanished: [EXPUNGEISSUED] */
+    bool is_only_cached; /* the upstream could not be asked: what is here is told, nothing asked any more */
     enum status failed;
     const char *words; /* the upstream's for it, or NULL; in the job's arena */
 
