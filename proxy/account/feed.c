@@ -129,6 +129,7 @@ static void free_feed(void *ptr)
     buf_fini(&feed->told_flags);
     buf_fini(&feed->told_permanent);
     buf_fini(&feed->told_id);
+    buf_fini(&feed->stash);
     ranges_fini(&feed->seen);
     ranges_fini(&feed->dead);
     ranges_fini(&feed->earlier);

@@ -122,6 +122,8 @@ bool feed__forget_model(struct feed *feed)
     }
     feed->knows = FEED_KNOWS_NOTHING;
     feed->is_mapped = false;
+    feed->is_qresync = false; /* what it told was of that model */
+    ranges_reset(&feed->earlier);
     request__fail_waiting(&feed->waiting, CANCELED); /* they are about the other mailbox */
     request__forget_selection(feed);
     if (feed->plan != NULL) {

@@ -269,16 +269,16 @@ static void take_vanished(struct feed *feed, const struct ranges *uids)
 /* EARLIER is of before the SELECT, whose EXISTS counts none of them: in a model that is true they are
  * not, whatever the server claims (one named all there was).  While the model is being brought up to
  * date they are kept until the whole answer is here. */
-static void on_vanished(struct feed *feed, const struct response *response)
+void feed__vanished(struct feed *feed, const struct response *response)
 {
     struct ranges uids;
     bool is_earlier;
     ranges_init(&uids, 1000000);
     if (respdata_vanished(response, &is_earlier, &uids) != OK) {
         lose_count(feed, "unreadable VANISHED");
-    } else if (!is_earlier) {
+    } else if (!is_earlier && !feed->is_selecting) {
         take_vanished(feed, &uids);
-    } else if (!has_numbers(feed)) {
+    } else if (is_earlier && !has_numbers(feed)) {
         ranges_unite(&feed->earlier, &uids);
     }
     ranges_fini(&uids);
@@ -403,8 +403,11 @@ void feed__untagged(struct feed *feed, const struct response *response)
 {
     bool is_of_messages = response->kind == RESPONSE_FETCH || response->kind == RESPONSE_EXPUNGE ||
                           response->kind == RESPONSE_VANISHED;
-    if ((feed->state != FEED_SYNCING && feed->state != FEED_LIVE) ||
-        (feed->is_selecting && is_of_messages)) {
+    if (feed->state != FEED_SYNCING && feed->state != FEED_LIVE) {
+        return;
+    }
+    if (feed->is_selecting && is_of_messages) {
+        feed__stash(feed, response);
         return;
     }
     feed__stir(feed);
@@ -417,7 +420,7 @@ void feed__untagged(struct feed *feed, const struct response *response)
     } else if (response->kind == RESPONSE_EXPUNGE) {
         on_expunge(feed, response->number);
     } else if (response->kind == RESPONSE_VANISHED) {
-        on_vanished(feed, response);
+        feed__vanished(feed, response);
     } else if (response->kind == RESPONSE_FLAGS) {
         on_flags(feed, response);
     } else if (response->kind == RESPONSE_STATE && response->cond == COND_OK) {

@@ -71,6 +71,8 @@ struct feed {
     struct share_copy *copies; /* out of it, under way: what they move is not buried yet */
     enum feed_knows knows; /* FLAGS: a first sync completed, or a model was loaded */
     bool is_mapped;      /* the link's numbers are ranks in the model (but for a tail of new mail) */
+    bool is_qresync;     /* SELECT was given with what is known */
+    struct buf stash;    /* of its answer: feed_stash.c */
     bool is_answered;    /* its SELECT: those who wait for it can be */
     bool esearch_is_poor; /* ESEARCH without ALL: not asked again on this link */
     struct map *map;     /* under way, or NULL */
@@ -183,9 +185,6 @@ void feed__mapped(struct feed *feed);
 /* --- feed_data.c: untagged responses into the model --- */
 void feed__untagged(struct feed *feed, const struct response *response);
 bool feed__count_is_true(const struct feed *feed);
-void feed__remove_unseen(struct feed *feed);
-/* What CHANGEDSINCE ... VANISHED named, unless EXISTS contradicts. */
-void feed__remove_earlier(struct feed *feed);
 /* --- feed_store.c --- */
 void feed__load(struct feed *feed, uint32_t uidvalidity);
 void feed__persist(struct feed *feed);

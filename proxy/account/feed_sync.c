@@ -2,7 +2,8 @@
  *
  *   SELECT ── model of this UIDVALIDITY? ── no ──> large: feed_map.c; else UID FETCH 1:*
  *                 │ yes, told modseq, uidnext and count as kept: nothing to ask
- *                 ├── QRESYNC    UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m VANISHED)
+ *                 ├── QRESYNC    SELECT (QRESYNC ...) has told it (feed_stash.c), else
+ *                 │              UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m VANISHED)
  *                 ├── CONDSTORE  UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE m)
  *                 └── neither    UID FETCH 1:* (UID FLAGS), what is missing has vanished
  *          then, while the count differs:  feed_runs.c when there are fewer than the model has, UID
@@ -512,6 +513,9 @@ void feed__go_on(struct feed *feed)
         go_live(feed);
     } else if (feed->knows < FEED_KNOWS_FLAGS) {
         scan(feed);
+    } else if (feed__unstash(feed)) {
+        feed__remove_earlier(feed);
+        feed__after_scan(feed);
     } else if (is_unchanged(feed)) {
         go_live(feed);
     } else if (feed->has_modseq && mailbox_synced_modseq(feed->mailbox) > 0) {
@@ -652,7 +656,8 @@ void feed__select(struct feed *feed)
     outcmd_init(&cmd);
     outcmd_str(&cmd, "SELECT ");
     outcmd_mailbox(&cmd, feed_name(feed));
-    if (link_has_condstore(feed->slot->link)) {
+    feed__stash_begin(feed, &cmd);
+    if (!feed->is_qresync && link_has_condstore(feed->slot->link)) {
         outcmd_str(&cmd, " (CONDSTORE)");
     }
     (void)send(feed, &cmd, select_done);

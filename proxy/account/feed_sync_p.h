@@ -27,6 +27,11 @@ struct gone {
     struct range uids;
 };
 
+/* --- feed_data.c --- */
+void feed__vanished(struct feed *feed, const struct response *response);
+void feed__remove_unseen(struct feed *feed);
+/* What CHANGEDSINCE ... VANISHED named, unless EXISTS contradicts. */
+void feed__remove_earlier(struct feed *feed);
 /* --- feed_sync.c --- */
 void feed__select(struct feed *feed);
 void feed__fetch_new(struct feed *feed);
@@ -56,6 +61,13 @@ bool feed__find_runs(struct feed *feed);
 void feed__drop_runs(struct feed *feed);
 /* A FETCH with a UID while that is under way. */
 void feed__runs_answer(struct feed *feed, uint32_t msn, uint32_t uid);
+/* --- feed_stash.c --- */
+/* SELECT asks for what has changed since, where the server can tell. */
+void feed__stash_begin(struct feed *feed, struct outcmd *cmd);
+/* A response that came before the end of that SELECT. */
+void feed__stash(struct feed *feed, const struct response *response);
+/* Into the model; false: nothing was told, or not all could be kept. */
+bool feed__unstash(struct feed *feed);
 /* --- feed_check.c --- */
 /* Ask whether what is kept is of this mailbox; false: there is nothing to look at. */
 bool feed__check_identity(struct feed *feed);

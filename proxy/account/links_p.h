@@ -16,6 +16,7 @@ struct slot {
     unsigned char hash[SECRET_HASH_BYTES]; /* of that password */
     enum slot_role role;
     bool is_ready;
+    bool was_selected; /* some mailbox, on this link */
     bool has_suspect; /* the link is lost, and a command was found that it may have died of */
     uint64_t begun_ms;
     struct feed *feed;      /* FEED: whose; BULK: whose mailbox is EXAMINEd, or NULL */

@@ -272,6 +272,7 @@ static void examine(struct slot *slot, struct feed *feed)
     slot->feed = feed;
     slot->has_examined = true;
     slot->epoch++;
+    slot->was_selected = true;
     /* What the feed has been told of by now, an EXAMINE sent now will see. */
     slot->known_uidnext = mailbox_uidnext(feed->mailbox);
     examine->slot = slot;

@@ -307,3 +307,31 @@ def test_large_without_esearch_numbers_first_then_flags_in_windows(begin, connec
     assert verbs.index('UID STORE') < len(verbs) - 1 - verbs[::-1].index('UID FETCH'), 'the STORE came behind all windows'
     assert len(client.must('NOOP').untagged) == 0
     assert len([r for r in result.untagged if r.name == 'FETCH']) == len(box.messages), 'told twice'
+
+
+def test_t25_resync_by_select_with_qresync(begin, connect):
+    """The answer to SELECT brings what has changed: no round trip more. On a link that had another mailbox selected, and
+    where the server tells nothing there, it is asked for."""
+    fake, proxy = begin('qresync', 12)
+    box = fake.mailbox()
+    client = connect(proxy.port, 'anna', timeout=20)
+    mirror = ladder.Mirror().selected(client.select())
+    mirror.feed(client.must('FETCH 1:* (UID FLAGS)').untagged)
+    for deaf in (False, True):
+        if deaf:
+            fake.on('SELECT', lambda conn, command: conn.send(b''.join(
+                r for r in fakeserver.split_responses(conn.default(command)) if b'VANISHED' not in r and b' FETCH ' not in r)))
+        before = len(fake.commands)
+        with fake._changed:
+            box.expunge([box.messages[2].uid, box.messages[-1].uid])
+            box.set_flags(box.messages[0].uid, box.messages[0].flags ^ {'\\Flagged'})
+            ladder.fill(box, 2)
+            fake.drop_all()
+
+        def told():
+            mirror.feed(client.must('NOOP').untagged)
+            return mirror.equals(box) is None
+        tools.wait_until(told, what='the changes')
+        asked = fake.commands[before:]
+        assert [c for c in asked if c.verb == 'SELECT' and b'(QRESYNC (1000 ' in c.args]
+        assert bool([c for c in asked if b'CHANGEDSINCE' in c.args]) == deaf
