@@ -32,7 +32,8 @@
     X(limits_input)                                                                                \
     X(limits_commands)                                                                             \
     X(resyncs)                                                                                     \
-    X(feeds_parked)
+    X(feeds_parked)                                                                                \
+    X(throttled)
 
 enum stats_counter {
 #define STATS_ENUM(name) STAT_##name,

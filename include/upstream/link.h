@@ -14,6 +14,7 @@
 #include "imap/capability.h"
 #include "imap/outcmd.h"
 #include "imap/response.h"
+#include "upstream/throttle.h"
 #include "imap/sasl.h"
 
 struct evloop;
@@ -49,6 +50,8 @@ struct link_ops {
     void (*untagged)(void *owner, struct link *link, const struct response *response);
     /* IDLE was accepted: from now on the server pushes.  May be NULL. */
     void (*idling)(void *owner, struct link *link);
+    /* The server says that it is asked too much.  May be NULL. */
+    void (*throttled)(void *owner, struct link *link, const struct throttle *throttle);
     /* The link is gone: AUTH (login refused, see fail and *refusal), DENIED (it offers no way to log
      * in), TLS, NETWORK, TIMEOUT, END (BYE or end of stream), PROTOCOL.  All commands have completed
      * before.  refusal: the tagged NO of the login or the BYE, or NULL.  The link's memory goes

@@ -66,6 +66,12 @@ struct account {
     uint64_t failed_ms; /* when the last of them did */
     bool is_away;
     uint64_t away_ms; /* since when */
+    struct timer *slow; /* the server asked to be left alone so long */
+    uint32_t slow_ms;   /* how long the last time */
+    uint64_t slowed_ms; /* when */
+    uint64_t slow_until_ms;
+    uint32_t most_links; /* that it bears, until then; 0: it did not complain */
+    uint64_t most_until_ms;
 };
 
 struct accounts {

@@ -17,6 +17,8 @@ uint32_t budget__most(const struct account *account)
     if (most == 0) {
         most = (account->profile != NULL ? account->profile : profile_generic())->max_connections;
     }
+    uint32_t borne = reach__most_links(account);
+    most = borne != 0 && borne < most ? borne : most;
     return most > 0 ? most : 1;
 }
 

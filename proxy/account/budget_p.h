@@ -12,7 +12,7 @@
  *
  * reach.c: links that cannot be made.  The first attempt after a loss is made at once, then with
  * growing pauses; after two that failed, or BUDGET_PATIENCE_MS without any link, the account is away
- * and nobody waits any more.
+ * and nobody waits any more.  Where the server complains, commands wait and fewer links are made.
  * Owner of memory: the account.  Thread: loop. */
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,6 +87,13 @@ void reach__link_failed(struct account *account, uint64_t begun_ms);
 bool reach__is_away(const struct account *account);
 /* Long enough away to show mailboxes as they were rather than to wait. */
 bool reach__shows_models(const struct account *account);
+/* The server has said that it is asked too much: commands wait, or fewer links are made. */
+struct throttle;
+void reach__throttled(struct account *account, const struct throttle *throttle);
+/* Commands have to wait; true too in *long_out: longer than a client would. */
+bool reach__is_slowed(const struct account *account, bool *long_out);
+/* Links that the server bears at present; 0: as many as are set. */
+uint32_t reach__most_links(const struct account *account);
 /* Is it too early for the next attempt? */
 bool reach__is_pausing(const struct account *account);
 

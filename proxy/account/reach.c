@@ -5,7 +5,17 @@
 #include "feed_p.h"
 #include "base/log.h"
 
-enum { FAILURES_TO_AWAY = 2, PAUSE_FIRST_MS = 250, PAUSE_NEXT_MS = 1000, PAUSE_LAST_MS = 60 * 1000 };
+enum {
+    FAILURES_TO_AWAY = 2,
+    PAUSE_FIRST_MS = 250,
+    PAUSE_NEXT_MS = 1000,
+    PAUSE_LAST_MS = 60 * 1000,
+    SLOW_FIRST_MS = 1000,
+    SLOW_LAST_MS = 60 * 1000,
+    SLOW_MEMORY_MS = 5 * 60 * 1000, /* complaints further apart are new ones */
+    SLOW_WAIT_MS = 30 * 1000,       /* a client waits so long, then it is told */
+    FEWER_LINKS_MS = 10 * 60 * 1000,
+};
 
 static bool has_ready_link(const struct account *account)
 {
@@ -80,12 +90,14 @@ void reach__init(struct account *account)
 {
     account->pause = timer_create_on(account__loop(account), pause_over, account);
     account->patience = timer_create_on(account__loop(account), patience_over, account);
+    account->slow = timer_create_on(account__loop(account), pause_over, account);
 }
 
 void reach__fini(struct account *account)
 {
     timer_destroy(&account->pause);
     timer_destroy(&account->patience);
+    timer_destroy(&account->slow);
 }
 
 void reach__trying(struct account *account)
@@ -131,7 +143,68 @@ bool reach__shows_models(const struct account *account)
            evloop_now_ms(account__loop(account)) - account->away_ms >= BUDGET_SHOW_MS;
 }
 
+/* --- a server that complains ------------------------------------------------------------------- */
+
+/* As long as it suggests; else a second, and twice as long each time it says so again soon. */
+static void slow_down(struct account *account, uint32_t suggested_ms)
+{
+    uint64_t now = evloop_now_ms(account__loop(account));
+    bool is_again = account->slow_ms > 0 && now - account->slowed_ms < SLOW_MEMORY_MS;
+    uint32_t ms = is_again ? 2 * account->slow_ms : SLOW_FIRST_MS;
+    ms = ms > SLOW_LAST_MS ? SLOW_LAST_MS : ms;
+    if (timer_is_set(account->slow)) {
+        ms = account->slow_ms; /* said by several links at once */
+    }
+    account->slow_ms = ms;
+    account->slowed_ms = now;
+    uint64_t until = now + (suggested_ms > 0 ? suggested_ms : ms);
+    if (!timer_is_set(account->slow) || until > account->slow_until_ms) {
+        account->slow_until_ms = until;
+        timer_set_ms(account->slow, account->slow_until_ms - now);
+    }
+}
+
+static uint32_t ready_links(const struct account *account)
+{
+    const struct slot *slot;
+    uint32_t n = 0;
+    DL_FOREACH(account->slots, slot) {
+        n += slot__is_ready(slot);
+    }
+    return n;
+}
+
+void reach__throttled(struct account *account, const struct throttle *throttle)
+{
+    stats_add(account->accounts->env.stats, STAT_throttled, 1);
+    if (throttle->kind == THROTTLE_CONNECTIONS) {
+        uint32_t n = ready_links(account);
+        account->most_links = n > 0 ? n : 1;
+        account->most_until_ms = evloop_now_ms(account__loop(account)) + FEWER_LINKS_MS;
+    } else {
+        slow_down(account, throttle->backoff_ms);
+    }
+    LOG(LOG_WARN, "account", "msg=\"the mail server complains\" account=%s about=%s links=%u "
+                             "pause_ms=%u", account->name,
+        throttle->kind == THROTTLE_CONNECTIONS ? "connections" : "commands",
+        (unsigned)reach__most_links(account), account->slow_ms);
+}
+
+bool reach__is_slowed(const struct account *account, bool *long_out)
+{
+    bool is_slowed = timer_is_set(account->slow);
+    uint64_t now = evloop_now_ms(account__loop(account));
+    *long_out = is_slowed && account->slow_until_ms > now + SLOW_WAIT_MS;
+    return is_slowed;
+}
+
+uint32_t reach__most_links(const struct account *account)
+{
+    bool is_over = evloop_now_ms(account__loop(account)) >= account->most_until_ms;
+    return is_over ? 0 : account->most_links;
+}
+
 bool reach__is_pausing(const struct account *account)
 {
-    return timer_is_set(account->pause);
+    return timer_is_set(account->pause) || timer_is_set(account->slow);
 }

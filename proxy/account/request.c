@@ -501,8 +501,17 @@ static void dispatch_any(struct request *request)
 static void dispatch(struct request *request)
 {
     request->waits_for_feed = false;
+    bool is_long;
     if (reach__is_away(request->account)) {
         fail_later(request, NETWORK);
+        return;
+    }
+    if (reach__is_slowed(request->account, &is_long)) {
+        if (is_long) {
+            fail_later(request, TIMEOUT);
+        } else {
+            wait_for_link(request);
+        }
         return;
     }
     switch (request->to.route) {

@@ -110,8 +110,18 @@ static void on_idling(void *owner, struct link *link)
     (void)link;
 }
 
-static const struct link_ops slot_ops = {
-    .ready = on_ready, .untagged = on_untagged, .idling = on_idling, .closed = on_closed};
+static void on_throttled(void *owner, struct link *link, const struct throttle *throttle)
+{
+    struct slot *slot = owner;
+    (void)link;
+    reach__throttled(slot->account, throttle);
+}
+
+static const struct link_ops slot_ops = {.ready = on_ready,
+                                         .untagged = on_untagged,
+                                         .idling = on_idling,
+                                         .throttled = on_throttled,
+                                         .closed = on_closed};
 
 static void idle_over(void *arg)
 {

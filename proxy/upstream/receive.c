@@ -25,8 +25,23 @@ static void read_untagged(struct link *link, const struct response *r)
     }
 }
 
+/* Before the response itself, which may be the last thing the link hears. */
+static void look_for_throttle(struct link *link, const struct response *r)
+{
+    bool is_state = r->kind == RESPONSE_TAGGED || r->kind == RESPONSE_STATE;
+    if (!is_state || (r->cond == COND_OK && r->code != CODE_THROTTLED) ||
+        link->ops->throttled == NULL) {
+        return;
+    }
+    const struct throttle throttle = throttle_of(r);
+    if (throttle.kind != THROTTLE_NONE) {
+        link->ops->throttled(link->owner, link, &throttle);
+    }
+}
+
 static void read_response(struct link *link, const struct response *r)
 {
+    look_for_throttle(link, r);
     if (r->kind == RESPONSE_TAGGED) {
         pipeline__tagged(link, r);
     } else if (r->kind != RESPONSE_CONTINUE) {

@@ -237,6 +237,68 @@ static void test_only_the_first_command_is_blamed(void **state)
     end(&office);
 }
 
+/* --- complaints ------------------------------------------------------------------------------- */
+
+/* Gmail's words: the links there are do all the work, others are not tried. */
+static void test_t28_too_many_connections_are_not_tried_again(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 4);
+    visit(&office, 0, "One");
+    office.refusal = "$ NO [ALERT] Too many simultaneous connections. (Failure)\r\n";
+    visit(&office, 1, "Two");
+    assert_int_equal(office.peers_n, 2);
+    office.refusal = NULL;
+    visit(&office, 2, "Three");
+    for (int i = 0; i < 3; i++) {
+        ask_feed(&office, i, "UID STORE 1 FLAGS (\\Seen)");
+    }
+    office_run_ms(&office, 400);
+    assert_int_equal(office.peers_n, 2);
+    assert_int_equal(stats_get(&office.stats, STAT_throttled), 1);
+    end(&office);
+}
+
+/* Exchange's: whoever comes next waits as long as it says. */
+static void test_t28_a_suggested_pause_is_kept(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 4);
+    visit(&office, 0, "One");
+    office_rule_add(&office, "LIST",
+                    "$ BAD Request is throttled. Suggested Backoff Time: 400 milliseconds\r\n", 1);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run(&office, requested);
+    uint64_t began = evloop_now_ms(office.loop);
+    ask_feed(&office, 0, "UID STORE 1 FLAGS (\\Seen)");
+    uint64_t took = evloop_now_ms(office.loop) - began;
+    assert_true(took >= 300 && took < 3000);
+    end(&office);
+}
+
+/* A pause longer than a client would wait is told it. */
+static void test_t28_a_long_pause_is_told(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 4);
+    visit(&office, 0, "One");
+    office_rule_add(&office, "LIST",
+                    "$ NO Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n", 1);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run(&office, requested);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_ANY, NULL, "LIST \"\" *");
+    office_run_ms(&office, 20);
+    assert_int_equal(guest[0].requests_n, 1);
+    assert_int_equal(guest[0].request_st, TIMEOUT);
+    end(&office);
+}
+
 /* --- away ------------------------------------------------------------------------------------- */
 
 /* Cut as often as one likes: while the server takes us again, a command only waits. */
@@ -352,6 +414,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_an_unused_mailbox_gives_way_first),
         cmocka_unit_test(test_t28_an_upload_parks_a_mailbox),
         cmocka_unit_test(test_t6_name_made_again_while_parked),
+        cmocka_unit_test(test_t28_too_many_connections_are_not_tried_again),
+        cmocka_unit_test(test_t28_a_suggested_pause_is_kept),
+        cmocka_unit_test(test_t28_a_long_pause_is_told),
         cmocka_unit_test(test_only_the_first_command_is_blamed),
         cmocka_unit_test(test_t27_cuts_in_a_row_cost_only_time),
         cmocka_unit_test(test_t27_two_failures_then_no_waiting),
