@@ -30,7 +30,7 @@ bool derive_is_item(enum section_kind section, uint64_t size);
 
 /* A PREVIEW may change (RFC 8970 3.1), though hardly ever does: one that is no NIL is told for so long.
  * Its item: when it was kept, in digits, a space, the value. */
-enum { DERIVE_PREVIEW_S = 24 * 3600, DERIVE_PREVIEW_HEAD = 24 };
+enum { DERIVE_PREVIEW_S = 24 * 3600 };
 /* The value, when it is young enough; NULL data: it is not.  now_s: since 1970. */
 struct slice derive_preview(struct slice item, int64_t now_s);
 

@@ -217,6 +217,19 @@ static void reads_marks(void **state)
     derive_check_fini(&check);
 }
 
+/* RFC 8970 3.1: a preview may change. */
+static void a_preview_is_kept_for_a_day(void **state)
+{
+    (void)state;
+    struct slice item = SLICE("1000 \"words\"");
+    assert_true(slice_eq(derive_preview(item, 1000), SLICE("\"words\"")));
+    assert_true(slice_eq(derive_preview(item, 1000 + DERIVE_PREVIEW_S - 1), SLICE("\"words\"")));
+    assert_null(derive_preview(item, 1000 + DERIVE_PREVIEW_S).data);
+    assert_null(derive_preview(item, 999).data); /* the clock was set back */
+    assert_null(derive_preview(SLICE("x \"words\""), 1000).data);
+    assert_null(derive_preview(SLICE(""), 1000).data);
+}
+
 #define MULTIPART                                                                                  \
     "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"          \
     "--b\r\nContent-Type: text/plain\r\n\r\none\r\n"                                                \
@@ -296,6 +309,7 @@ int main(void)
         cmocka_unit_test(reads_headers_across_chunks),
         cmocka_unit_test(compares_lists),
         cmocka_unit_test(reads_marks),
+        cmocka_unit_test(a_preview_is_kept_for_a_day),
         cmocka_unit_test(derives_parts_by_the_double_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
