@@ -5,10 +5,13 @@
     tests/bench/run.py --bin build/release            # folder with imapcached and bench_imap
     tests/bench/run.py --bin build/release --only fetch,latency --quick
 
-Sections: fetch (warm), latency, memory, newmail, office, sync, million (a mailbox of 1,000,000 in a Dovecot of its own).  Prints medians and ratios; nothing is judged.
+Sections: fetch (warm), latency, memory, newmail, office, sync, fanout,
+million (a mailbox of 1,000,000 in a Dovecot of its own).  Prints medians and ratios; nothing is judged.
 """
 import argparse
 import pathlib
+import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,11 +19,12 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+import idlers  # noqa: E402
 from imapjudge import dovecot, imapclient, link, mailgen, ports, proxy  # noqa: E402
 
 ROUND_TRIP_S = 0.1
 OCTETS_PER_S = 20_000_000 // 8
-SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync', 'million')
+SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync', 'million', 'fanout')
 COMMANDS = (('FLAGS', 'INBOX', 'FETCH 1:* (FLAGS)'),
             ('ENVELOPE', 'INBOX', 'FETCH 1:* (ENVELOPE)'),
             ('HEADER.FIELDS', 'INBOX', 'FETCH 1:* (BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT)])'),
@@ -31,7 +35,7 @@ upstream "main" {{ url = imap://127.0.0.1:{upstream} }}
 listener "plain" {{ address = 127.0.0.1:{plain} }}
 listener "tls" {{ address = 127.0.0.1:{tls}  tls = implicit  cert = {cert}  key = {key} }}
 cache {{ dir = {folder}/cache  size = 2G }}
-log {{ level = warn }}
+log {{ level = info }}
 """
 
 
@@ -56,6 +60,14 @@ class Server(proxy.Proxy):
     def __exit__(self, *_):
         if self.running():
             self.stop()
+
+    def counters(self):
+        """As SIGUSR2 writes them."""
+        before = self.log_text().count('resyncs=')
+        self.signal(signal.SIGUSR2)
+        while self.log_text().count('resyncs=') == before:
+            time.sleep(0.01)
+        return {name: int(value) for name, value in re.findall(r'(\w+)=(\d+)\b', self.log_text())}
 
 
 class Bench:
@@ -188,6 +200,46 @@ class Bench:
         assert octets >= clients * len(body)
         print('%-8s %12d %12d %12d %12d %10.3f' % (name, connections, wire.peak, wire.octets_up - up,
                                                    wire.octets_down - down, seconds), flush=True)
+
+    # ---- many are told the same
+
+    def fanout(self):
+        many, changes, rounds = self.quick(200, 50), 1000, self.quick(5, 3)
+        self.deliver('fanout', 'INBOX', [mailgen.Generator(1, big=0).next('plain')] * changes)
+        print('\nfan-out: %d flag changes told to %d idling sessions, median of %d rounds' % (changes, many, rounds))
+        print('%-8s %12s %14s %12s %12s' % ('', 'told MB', 'rendered MB', 'seconds', 'processor s'))
+        self.fanout_row('direct', self.server.port, self.server._processes[0].pid, None, (many, changes, rounds))
+        with self.proxy('fanout', self.server.port) as served:
+            self.fanout_row('proxy', served.port, served.process.pid, served, (many, changes, rounds))
+
+    def fanout_row(self, name, port, pid, served, numbers):
+        many, changes, rounds = numbers
+        with self.server.client('fanout', timeout=60) as client:
+            client.select()
+            client.must('STORE 1:* -FLAGS.SILENT (\\Flagged)', timeout=60)
+        crowd = idlers.Idlers(port, 'fanout', many)
+        before = crowd.octets, served and served.counters()
+        walls, burnt = [], []
+        with self.server.client('fanout', timeout=60) as client:
+            client.select()
+            for turn in range(rounds):
+                sign = '+-'[turn % 2]
+                lines = ''.join('f%d STORE %d %sFLAGS.SILENT (\\Flagged)\r\n' % (n, n, sign)
+                                for n in range(1, changes + 1))
+                began = idlers.processor_seconds(pid)
+                client.send_raw(lines)
+                client.wait('f%d' % changes)
+                told = time.monotonic()     # Dovecot has it; from here on they are told
+                crowd.until_told(changes * many * (turn + 1))
+                walls.append(time.monotonic() - told)
+                burnt.append(idlers.processor_seconds(pid) - began)
+        rendered = '-'
+        if served:
+            time.sleep(0.2)
+            rendered = '%.2f' % ((served.counters()['rendered_octets'] - before[1]['rendered_octets']) / 1e6)
+        print('%-8s %12.2f %14s %12.2f %12.3f' % (name, (crowd.octets - before[0]) / 1e6, rendered, median(walls),
+                                                median(burnt)), flush=True)
+        crowd.close()
 
     # ---- slow link
 
@@ -367,7 +419,7 @@ class Bench:
             for name in ('fetch', 'latency'):
                 if name in sections:
                     getattr(self, name)(served)
-        for name in ('memory', 'newmail', 'office', 'sync', 'million'):
+        for name in ('memory', 'newmail', 'office', 'sync', 'million', 'fanout'):
             if name in sections:
                 getattr(self, name)()
         print('\nin all %.0f s' % (time.monotonic() - started))
@@ -386,7 +438,7 @@ def main():
     options.office = 500 if options.quick else 2000
     with tempfile.TemporaryDirectory(prefix='bench-') as folder, \
             dovecot.Dovecot(users=0, mail_format='maildir') as server:
-        for name in ('bench', 'office', 'sync'):
+        for name in ('bench', 'office', 'sync', 'fanout'):
             server.add_user(name)
         try:
             Bench(options, pathlib.Path(folder), server).all()
