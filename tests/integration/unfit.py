@@ -65,6 +65,8 @@ ALONE = (
     'test_hostile_upstream.py::*',
     'test_spine_limits.py::*',
     'test_spine_links.py::*',
+    'test_secrets_refusals.py::*',
+    'test_secrets_tokens.py::*expires*',
 )
 
 
