@@ -61,9 +61,20 @@ static struct op_chunk *chunk_new(struct content_writer *writer, uint32_t number
     chunk->op.mailbox_id = writer->ref.content_id;
     chunk->number = number;
     chunk->len = 0;
+    chunk->is_full = false;
     chunk->writer = writer;
     writer->chunks[number] = chunk;
     return chunk;
+}
+
+/* It is full: for the writer. */
+static void stage_chunk(struct content_writer *writer, struct op_chunk *chunk)
+{
+    chunk->stored_len = chunk->len;
+    chunk->sum = format_sum(writer->ref.content_id, chunk->number,
+                            slice_of(&chunk->stored_len, sizeof(chunk->stored_len) + chunk->len));
+    chunk->is_full = true;
+    store__stage(writer->store, &chunk->op);
 }
 
 /* As much of @bytes as its chunk takes. */
@@ -79,7 +90,7 @@ static size_t append_some(struct content_writer *writer, struct slice bytes)
     chunk->len += (uint32_t)n;
     writer->received += n;
     if (chunk->len == full) {
-        store__stage(writer->store, &chunk->op);
+        stage_chunk(writer, chunk);
     }
     return n;
 }
@@ -133,7 +144,7 @@ enum status store_content_commit(struct content_writer **writer_in)
         return OK;
     }
     if (writer->ref.size_bytes == 0) {
-        store__stage(store, &chunk_new(writer, 0)->op);
+        stage_chunk(writer, chunk_new(writer, 0));
     }
     size_t size = sizeof(struct op_item) + writer->section.len;
     struct op_item *item = store__op_new(store, OP_CONTENT_COMMIT, size, size);
@@ -324,41 +335,67 @@ static void drop_damaged(struct store *store, const struct content_ref *ref)
 /* A page may change under us as long as we look at it: a list of free pages that is damaged makes LMDB
  * write into pages that are in use, from the writer's thread [M].  So what is summed, and given out, is
  * a copy.  Contents never change, so the last copy stays good for the next piece, also in later turns. */
-static bool take_copy(struct store *store, uint64_t content_id, uint32_t number,
-                      struct slice value)
+static bool check_copy(struct store *store, uint64_t content_id, uint32_t number, size_t len)
 {
     struct chunk_copy *copy = &store->copy;
     struct slice ignored;
-    copy->content_id = 0;
-    if (copy->data == NULL) {
-        copy->data = alloc_array(CHUNK_HEAD_BYTES + STORE_CHUNK_BYTES, 1);
-    }
-    memcpy(copy->data, value.data, value.len);
-    if (!format_open(content_id, number, slice_of(copy->data, value.len), &ignored)) {
+    if (!format_open(content_id, number, slice_of(copy->data, len), &ignored)) {
         return false;
     }
     copy->content_id = content_id;
     copy->number = number;
-    copy->len = value.len;
+    copy->len = len;
     return true;
 }
 
-static enum status read_disk(struct store *store, const struct content_ref *ref, uint32_t number,
-                             struct slice *out)
+/* Room for a copy; what stood there is gone. */
+static char *copy_room(struct store *store)
+{
+    struct chunk_copy *copy = &store->copy;
+    copy->content_id = 0;
+    if (copy->data == NULL) {
+        copy->data = alloc_array(CHUNK_HEAD_BYTES + STORE_CHUNK_BYTES, 1);
+    }
+    return copy->data;
+}
+
+static bool is_copied(const struct store *store, const struct content_ref *ref, uint32_t number)
 {
     const struct chunk_copy *copy = &store->copy;
+    return copy->content_id == ref->content_id && copy->number == number &&
+           copy->len == CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number);
+}
+
+static enum status copy_from_disk(struct store *store, const struct content_ref *ref,
+                                  uint32_t number)
+{
     struct slice value;
-    size_t len = CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number);
-    if (copy->content_id != ref->content_id || copy->number != number || copy->len != len) {
-        if (!get_chunk(store, ref->content_id, number, &value)) {
-            return NOT_FOUND;
-        }
-        if (value.len != len || !take_copy(store, ref->content_id, number, value)) {
-            drop_damaged(store, ref);
-            return NOT_FOUND;
-        }
+    if (!get_chunk(store, ref->content_id, number, &value)) {
+        return NOT_FOUND;
     }
-    *out = slice_of(copy->data + CHUNK_HEAD_BYTES, copy->len - CHUNK_HEAD_BYTES);
+    if (value.len != CHUNK_HEAD_BYTES + chunk_len(ref->size_bytes, number)) {
+        drop_damaged(store, ref);
+        return NOT_FOUND;
+    }
+    memcpy(copy_room(store), value.data, value.len);
+    if (!check_copy(store, ref->content_id, number, value.len)) {
+        drop_damaged(store, ref);
+        return NOT_FOUND;
+    }
+    return OK;
+}
+
+static enum status copy_pending(struct store *store, const struct content_ref *ref,
+                                const struct op_chunk *chunk)
+{
+    char *to = copy_room(store);
+    memcpy(to, &chunk->sum, SUM_BYTES);
+    memcpy(to + SUM_BYTES, &chunk->stored_len, sizeof(chunk->stored_len));
+    memcpy(to + CHUNK_HEAD_BYTES, chunk->data, chunk->len);
+    if (!check_copy(store, ref->content_id, chunk->number, CHUNK_HEAD_BYTES + chunk->len)) {
+        drop_damaged(store, ref);
+        return NOT_FOUND;
+    }
     return OK;
 }
 
@@ -378,11 +415,16 @@ enum status store_content_read(struct store *store, const struct content_ref *re
     if (writer != NULL && offset >= writer->received) {
         return writer->lost == OK ? AGAIN : NOT_FOUND;
     }
-    if (writer != NULL && writer->chunks[number] != NULL) {
-        chunk = slice_of(writer->chunks[number]->data, writer->chunks[number]->len);
-    } else {
-        TRY(read_disk(store, ref, number, &chunk));
+    const struct op_chunk *pending = writer != NULL ? writer->chunks[number] : NULL;
+    if (pending != NULL && !pending->is_full) {
+        *out = slice_sub(slice_of(pending->data, pending->len), within, max);
+        return OK;
     }
+    if (!is_copied(store, ref, number)) {
+        TRY(pending != NULL ? copy_pending(store, ref, pending)
+                            : copy_from_disk(store, ref, number));
+    }
+    chunk = slice_of(store->copy.data + CHUNK_HEAD_BYTES, store->copy.len - CHUNK_HEAD_BYTES);
     *out = slice_sub(chunk, within, max);
     return OK;
 }

@@ -78,7 +78,11 @@ struct op_chunk {
     struct store_op op;
     uint32_t number;
     uint32_t len;                  /* loop, while it is being filled; fixed once staged */
+    bool is_full;
     struct content_writer *writer; /* loop */
+    uint64_t sum; /* of what follows, made by the loop: LMDB, misled by a damaged page, writes over our
+                     memory too [M], and that may neither be told nor kept as right */
+    uint64_t stored_len; /* as it goes to disk, before the octets */
     char data[];
 };
 

@@ -87,12 +87,9 @@ static void write_chunk(struct txn *txn, const struct op_chunk *op)
     if (to == NULL) {
         return;
     }
-    uint64_t len = op->len;
-    memcpy(to + SUM_BYTES, &len, sizeof(len));
+    memcpy(to, &op->sum, sizeof(op->sum));
+    memcpy(to + SUM_BYTES, &op->stored_len, sizeof(op->stored_len));
     memcpy(to + CHUNK_HEAD_BYTES, op->data, op->len);
-    uint64_t sum =
-        format_sum(content_id, op->number, slice_of(to + SUM_BYTES, sizeof(len) + op->len));
-    memcpy(to, &sum, sizeof(sum));
 }
 
 /* "A message record must never point to content that is not wholly there": count what is there. */

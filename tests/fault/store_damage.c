@@ -1,6 +1,7 @@
-/* Damaged files: octets of one environment are overwritten at random, then a child opens the store,
- * reads everything and writes.  It may miss things, and it may be killed by what it maps, but then
- * it must work at the next start, or the one after; it may never give a wrong octet.
+/* Damaged files: octets of one environment are overwritten at random, before a child opens the store or
+ * while it has it open (seen to be right before); it reads everything and writes.  It may miss things,
+ * and it may be killed by what it maps, but then it must work at the next start, or the one after; it
+ * may never give a wrong octet.
  *
  * usage: store_damage [rounds [seed]] */
 #include <setjmp.h>
@@ -19,7 +20,8 @@
 #include "store/record.h"
 #include "store/state.h"
 
-enum { MESSAGES = 400, CONTENTS = 60, WRONG = 7, SECONDS_MAX = 20 };
+enum { MESSAGES = 400, CONTENTS = 60, SECONDS_MAX = 20 };
+enum { WRONG_BLOCK = 7, WRONG_HEADER, WRONG_BLOCKS, WRONG_OCTET, WRONG_ITEM };
 
 static void value_of(uint32_t uid, char out[64])
 {
@@ -88,7 +90,7 @@ static enum status count_block(void *arg, uint32_t number, struct slice bytes)
 {
     (*(uint32_t *)arg)++;
     if (bytes.len != number + 1) {
-        _exit(WRONG);
+        _exit(WRONG_BLOCK);
     }
     return OK;
 }
@@ -101,10 +103,10 @@ static void read_state(struct store *store, uint64_t id)
     buf_init(&header, 0);
     if (store_state_get(store, id, &head, &header) == OK &&
         !slice_eq(buf_slice(&header), SLICE("header"))) {
-        _exit(WRONG);
+        _exit(WRONG_HEADER);
     }
     if (store_state_each_block(store, id, count_block, &n) == OK && n != 50) {
-        _exit(WRONG);
+        _exit(WRONG_BLOCKS);
     }
     buf_fini(&header);
 }
@@ -120,7 +122,7 @@ static void read_content(struct store *store, uint64_t id, uint32_t uid)
     while (store_content_read(store, &ref, at, 1 << 20, &piece) == OK) {
         for (size_t i = 0; i < piece.len; i++) {
             if (piece.data[i] != octet(uid, at + i)) {
-                _exit(WRONG);
+                _exit(WRONG_OCTET);
             }
         }
         at += piece.len;
@@ -140,7 +142,7 @@ static void read_all(struct store *store, uint64_t id)
         value_of(uid, expected);
         if (store_walk_to(&walk, uid, &record) && record_find(&record, &key, &value) &&
             !slice_eq(value, slice_str(expected))) {
-            _exit(WRONG);
+            _exit(WRONG_ITEM);
         }
     }
     store_walk_end(&walk);
@@ -149,33 +151,6 @@ static void read_all(struct store *store, uint64_t id)
     }
     store_read_end(store);
     read_state(store, id);
-}
-
-static void child(const char *dir)
-{
-    uint64_t id;
-    (void)alarm(SECONDS_MAX);
-    (void)close(STDERR_FILENO);
-    store_install_crash_handler();
-    struct store *store = open_store(dir, &id);
-    if (store == NULL) {
-        _exit(1);
-    }
-    read_all(store, id);
-    (void)fill(store, id);
-    store_settle(store);
-    read_all(store, id);
-    store_close(&store);
-    _exit(0);
-}
-
-static void run(const char *fmt, const char *a, const char *b)
-{
-    char command[300];
-    (void)snprintf(command, sizeof(command), fmt, a, b);
-    if (system(command) != 0) {
-        exit(1);
-    }
 }
 
 /* Overwrite some octets of some pages that are in use. */
@@ -205,13 +180,49 @@ static void damage(const char *dir, const char *env, unsigned *seed)
     }
 }
 
-static int start_child(const char *dir)
+/* live: the environment to be damaged while it is open, or NULL. */
+static void child(const char *dir, const char *live, unsigned seed)
+{
+    uint64_t id;
+    (void)alarm(SECONDS_MAX);
+    (void)close(STDERR_FILENO);
+    store_install_crash_handler();
+    struct store *store = open_store(dir, &id);
+    if (store == NULL) {
+        _exit(1);
+    }
+    read_all(store, id);
+    for (int i = 0; i < 4 && live != NULL; i++) {
+        damage(dir, live, &seed);
+        read_all(store, id);
+        (void)fill(store, id); /* takes free pages, as far as it is told right which those are */
+        store_flush(store);
+        read_all(store, id); /* beside the writer */
+        store_poll(store);
+    }
+    (void)fill(store, id);
+    store_settle(store);
+    read_all(store, id);
+    store_close(&store);
+    _exit(0);
+}
+
+static void run(const char *fmt, const char *a, const char *b)
+{
+    char command[300];
+    (void)snprintf(command, sizeof(command), fmt, a, b);
+    if (system(command) != 0) {
+        exit(1);
+    }
+}
+
+static int start_child(const char *dir, const char *live, unsigned seed)
 {
     int status = 0;
     (void)fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        child(dir);
+        child(dir, live, seed);
     }
     (void)waitpid(pid, &status, 0);
     return status;
@@ -258,12 +269,16 @@ int main(int argc, char **argv)
     run("cp -r %s %s", dir, good);
     for (int i = 0; i < rounds; i++) {
         run("rm -rf %s; cp -r --sparse=always %s %1$s", dir, good);
-        damage(dir, i % 2 == 0 ? "index" : "content", &seed);
-        int status = start_child(dir);
+        const char *env = i % 2 == 0 ? "index" : "content";
+        bool is_live = i % 4 >= 2;
+        if (!is_live) {
+            damage(dir, env, &seed);
+        }
+        int status = start_child(dir, is_live ? env : NULL, (unsigned)rand_r(&seed));
         crashes += is_crash(status);
         for (int again = 0; is_crash(status) && again < 2; again++) {
             second += again > 0;
-            status = start_child(dir); /* moved aside what was marked */
+            status = start_child(dir, NULL, 0); /* moved aside what was marked */
         }
         if (status != 0) {
             (void)printf("FAILED in round %d: status %#x\n", i, (unsigned)status);
