@@ -416,6 +416,7 @@ def test_read_whose_link_turns_out_dead_is_asked_again(fake, make_proxy, connect
     fake.mailbox('Box')
     client = connect(make_proxy(fake.port).port, 'anna', timeout=20)
     client.select()
+    client.fetch('1:*', 'FLAGS')        # the mailbox is known
     verb = command.split()[0]
     verb = 'UID ' + verb if verb in ('FETCH', 'SEARCH') else verb
     fake.on(verb, lambda conn, command: conn.reset(), times=1)
