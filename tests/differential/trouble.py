@@ -96,7 +96,9 @@ class Trouble:
         return op.verb in ONCE or (op.verb in ('EXPUNGE', 'CLOSE') and 'UIDPLUS' in self.middle.hidden)
 
     def is_near(self, op):
-        return 'cut' in op.meta or (time.monotonic() < self._away_until and op.verb not in generate.NOT_CUT)
+        # What is wrong anyhow is no place for a cut, but an APPEND to no mailbox may come while there is no upstream.
+        may_be_away = op.verb not in generate.NOT_CUT or op.verb == 'INVALID'
+        return 'cut' in op.meta or (time.monotonic() < self._away_until and may_be_away)
 
     def ask(self, op):
         """Results of both sides, or None when the subject ended the session and all is made good."""
