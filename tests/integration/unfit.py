@@ -67,6 +67,8 @@ ALONE = (
     'test_spine_links.py::*',
     'test_secrets_refusals.py::*',
     'test_secrets_tokens.py::*expires*',
+    'test_budget.py::*',
+    'test_half_open.py::*',
 )
 
 
