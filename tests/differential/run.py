@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / 'support')]
 
 from imapjudge import dovecot, imapclient, ports, procs, relay, servers  # noqa: E402
+from imapjudge.server import fast_folder  # noqa: E402
 
 import faulty  # noqa: E402
 import generate  # noqa: E402
@@ -193,7 +194,8 @@ class Bench:
             self.subject = None
             return
         self._twins = stack.enter_context(twins.Twins(options.mail_seed, (
-            dovecot.Dovecot(users=0, mail_format=options.format) if kind is dovecot.Dovecot else kind(users=0))))
+            dovecot.Dovecot(users=0, mail_format=options.format,
+                            folder=fast_folder()) if kind is dovecot.Dovecot else kind(users=0))))
         self.server = self._twins.server
         self.mails = self._twins.mails
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix='imapjudge-subject-'))
