@@ -112,6 +112,12 @@ def _esearch(values, tag):
     return out
 
 
+def is_after_lf(name, mine, theirs):
+    """Both begin in the middle of a line's end; one puts another line's end behind its LF."""
+    return ('HEADER.FIELDS' in name and name.endswith('>') and isinstance(mine, bytes) and isinstance(theirs, bytes)
+            and mine[:3] == b'\n\r\n' and theirs[:1] == b'\n' and theirs[1:].startswith(mine[3:]))
+
+
 def shorten(value):
     text = repr(value)
     return text if len(text) <= 300 else '%s ...(%d)... %s' % (text[:200], len(text), text[-60:])
@@ -283,6 +289,8 @@ class Comparer:
                 continue
             if name == 'RFC822.HEADER' and theirs + b'\n' == mine and not mine.endswith(b'\n\r\n'):
                 self.rules.differ('no-blank-line')
+            elif is_after_lf(name, mine, theirs):
+                self.rules.differ('part-after-lf')
             elif self.recheck is not None and self.recheck.is_end_of_no_header(subject_box, uid, name, theirs):
                 self.rules.differ('end-of-no-header')
             else:
