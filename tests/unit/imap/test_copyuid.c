@@ -6,14 +6,12 @@
 
 static enum status pairs_of(const char *code, size_t max_n, struct copyuid *out)
 {
-    static struct arena arena;
     static char line[512];
     struct response response;
-    arena_init(&arena, 1 << 20);
     (void)snprintf(line, sizeof(line), "* OK [COPYUID %s] Moved", code);
     struct unit unit = {.text = slice_str(line)};
     assert_int_equal(response_parse(unit, &response), OK);
-    return copyuid_pairs(&response, max_n, &arena, out);
+    return copyuid_pairs(&response, max_n, &test_arena, out);
 }
 
 static void check(const char *code, const char *expected)
@@ -62,9 +60,9 @@ static void the_number_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_pair_up_in_the_order_said),
-        cmocka_unit_test(what_is_in_doubt_is_not_paired),
-        cmocka_unit_test(the_number_is_bounded),
+        TEST(sets_pair_up_in_the_order_said),
+        TEST(what_is_in_doubt_is_not_paired),
+        TEST(the_number_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
