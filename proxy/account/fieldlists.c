@@ -114,13 +114,24 @@ bool fieldlists__note(struct fieldlists *lists, const struct fetch_item *item, b
     return true;
 }
 
+/* A list that was never noted, or was pushed out since (by others, or by the rest of its own command), is
+ * not in the union: taken out of that it would lack fields. */
+static bool has_all(const struct names *names, const struct fetch_item *item)
+{
+    size_t have = 0;
+    for (size_t i = 0; i < names->n && have < item->fields_n; i++) {
+        have += slice_eq(names->at[i], item->fields[have]); /* both sorted, each once */
+    }
+    return have == item->fields_n;
+}
+
 bool fieldlists__widen(const struct fieldlists *lists, const struct fetch_item *item,
                        struct arena *arena, struct fetch_item *out)
 {
     struct names names;
     struct buf text;
     (void)unite(lists, &names);
-    if (names.n <= item->fields_n) {
+    if (names.n <= item->fields_n || !has_all(&names, item)) {
         return false;
     }
     buf_init(&text, 0);

@@ -20,7 +20,8 @@ struct fieldlists {
 void fieldlists__fini(struct fieldlists *lists);
 /* @item: HEADER.FIELDS of the message itself.  False: not one to be widened. */
 bool fieldlists__note(struct fieldlists *lists, const struct fetch_item *item, bool *is_new_out);
-/* The item that asks for the union; in the arena.  False: that is @item itself, or no room. */
+/* The item that asks for the union; in the arena.  False: that is @item itself, or does not hold all of it,
+ * or no room. */
 bool fieldlists__widen(const struct fieldlists *lists, const struct fetch_item *item,
                        struct arena *arena, struct fetch_item *out);
 /* Lists parted by ";". */

@@ -69,8 +69,8 @@ static bool is_whole_list(const struct fetch_item *item)
 const struct fetch_item *fetch__asked(struct fetch_work *work, size_t i)
 {
     const struct fetch_item *item = &work->job->parsed.args.fetch.items.at[i];
-    if (!is_whole_list(item)) {
-        return item;
+    if (!is_whole_list(item) || work->lookup.trust != LOOKUP_TRUSTS_ALL) {
+        return item; /* what is taken out of a longer list is derived */
     }
     if (work->asked[i] == NULL) {
         struct arena *arena = &work->job->arena;

@@ -79,7 +79,7 @@ static bool find_in_longer(struct fetch_work *work, size_t i, struct found *foun
     }
     if (value->state == VALUE_ARRIVING || value->state == VALUE_HERE) {
         bool is_plain = value->state == VALUE_HERE && !value->is_content && !value->is_nil &&
-                        !value->is_literal8;
+                        !value->is_literal8 && work->lookup.trust == LOOKUP_TRUSTS_ALL;
         *is_narrow_out =
             !is_plain || !lookup_extract(&work->lookup, i, value->token, &found->cached);
         found->where = WHERE_CACHED;

@@ -129,6 +129,22 @@ def test_too_many_lists_push_the_oldest_out(server, user, proxy, tap, connect):
     assert names_of(asked[30]) == set(many.upper().encode().split())
 
 
+def test_a_list_that_does_not_stand_in_the_union_is_asked_as_it_is(server, user, proxy, tap, connect):
+    long = 'X-%s X-%s' % ('a' * 400, 'b' * 400)
+    head = ''.join('%s: value of it\r\n' % name for name in (*long.split(), *('X-%d' % n for n in range(90)), 'X-(q)'))
+    server.fill(user, 'INBOX', [head.encode() + mail(n) for n in range(1, 9)])
+    direct, client = opened(connect, server.port, user), opened(connect, proxy.port, user)
+    fetch(client, 'From To Date Subject', 1)                        # others' lists
+    for uid, names in ((2, long), (3, '"X-(q)" From'), (4, '"X-(q)"')):
+        same(fetch(direct, names, uid), fetch(client, names, uid))
+    # lists of one command that push each other out
+    lists = [' '.join('X-%d' % n for n in range(at, at + 30)) for at in (0, 30, 60)]
+    many = 'UID FETCH 5:6 (UID %s)' % ' '.join(item(names) for names in lists)
+    same(direct.must(many), client.must(many))
+    few = 'UID FETCH 7:8 (UID %s)' % ' '.join(item('X-%d' % n) for n in range(20))
+    same(direct.must(few), client.must(few))
+
+
 BROKEN = (b'Subject: one\r\nSubject : two\r\nFrom: a\r\n\r\nspace before the colon\r\n',
           b'Subject: one\r\n\tfold\r\n \r\nFrom: a\r\n\r\na fold of nothing\r\n',
           b'From: a\r\nno field at all\r\nSubject: x\r\n\r\nbody\r\n',

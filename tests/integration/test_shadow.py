@@ -141,6 +141,22 @@ def test_a_wrong_derivation_switches_derivation_off(served):
     assert not [c for c in checks(fake, mark) if c.args.endswith(b'BODY.PEEK[])')]     # what is kept is served
 
 
+def test_where_derivation_is_off_lists_of_fields_are_asked_as_they_come(served):
+    """What is taken out of a longer list is derived, too."""
+    proxy, fake, client = served
+    fake.on('UID FETCH', lambda conn, command: conn.send(
+        b'* 1 FETCH (UID 1 BODY[TEXT]%s {5}\r\nother)\r\n%s OK done\r\n' % (b'<0>' if b'<0.' in command.args else b'', command.tag)
+        if b'TEXT' in command.args else conn.default(command)))
+    read(client, 2, 'BODY.PEEK[HEADER.FIELDS (FROM)]')
+    read(client, 1, 'BODY.PEEK[TEXT]')
+    tools.wait_until(lambda: ALARM in proxy.log(), what='the alarm')
+    mark = len(fake.commands)
+    for _ in range(2):
+        assert read(client, 3, 'BODY.PEEK[HEADER.FIELDS (SUBJECT)]').startswith(b'Subject: ')
+        asked = [c.args for c in checks(fake, mark) if b'HEADER' in c.args]
+        assert asked and all(b'(SUBJECT)' in args.upper() for args in asked), asked
+
+
 HONEST = {
     'gone': lambda conn, command, fake: fake.mailbox().expunge([2]) or conn.send(conn.default(command)),
     'nothing': lambda conn, command, fake: conn.ok(command),

@@ -72,6 +72,26 @@ static void what_needs_quotes_is_asked_as_it_is(void **state)
     fieldlists__fini(&lists);
 }
 
+/* The others' union does not answer it. */
+static void what_is_not_in_the_union_is_asked_as_it_is(void **state)
+{
+    (void)state;
+    struct fieldlists lists = {.n = 0};
+    bool is_new;
+    char long_names[FIELDLISTS_BYTES_MAX + 100];
+    assert_true(note(&lists, "Date From Subject To X-A", &is_new));
+    assert_false(note(&lists, "\"X(y)\" Subject", &is_new));
+    assert_string_equal(widened(&lists, "\"X(y)\" Subject"), "itself");
+    memset(long_names, 'y', sizeof(long_names) - 1);
+    long_names[sizeof(long_names) / 2] = ' ';
+    long_names[sizeof(long_names) - 1] = '\0';
+    assert_false(note(&lists, long_names, &is_new));
+    assert_string_equal(widened(&lists, long_names), "itself");
+    assert_string_equal(widened(&lists, "Subject X-B"), "itself"); /* pushed out since it was noted */
+    assert_string_equal(widened(&lists, "X-B"), "itself");
+    fieldlists__fini(&lists);
+}
+
 static void the_oldest_lists_go(void **state)
 {
     (void)state;
@@ -117,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_list_is_widened_to_the_union),
         TEST(what_needs_quotes_is_asked_as_it_is),
+        TEST(what_is_not_in_the_union_is_asked_as_it_is),
         TEST(the_oldest_lists_go),
         TEST(kept_and_taken_up_again),
     };
