@@ -258,7 +258,8 @@ static enum step end(struct session *session, struct job *job)
     if (!fetch__seen_is_over(work)) {
         return STEP_WAIT;
     }
-    fetch__end_seen(work, true);
+    /* Who got no line, or a NO, has not been told of \Seen. */
+    fetch__end_seen(work, work->failed == OK && !work->is_incomplete);
     if (work->failed != OK) {
         return finish(session, job,
                       work->words != NULL ? work->words : status_client_text(work->failed));
