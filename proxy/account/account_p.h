@@ -58,6 +58,7 @@ struct account {
     struct feed *line; /* need a link and have none, the most urgent first */
     struct task line_task;
     struct timer *line_timer;
+    bool is_yielding; /* a mailbox was asked to give way */
     bool wants_side; /* an upload waits for a link, and all are mailboxes' */
     /* reach.c */
     struct timer *pause; /* until the next attempt to make a link */

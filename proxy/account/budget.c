@@ -61,6 +61,7 @@ void budget__leave(struct feed *feed)
     if (feed->place.is_in_line) {
         feed->place.is_in_line = false;
         DL_DELETE2(feed->account->line, feed, place.line_prev, place.line_next);
+        budget__kick(feed->account);
     }
 }
 
@@ -187,14 +188,31 @@ static struct feed *victim(struct account *account, bool for_client)
     return best_rank == RANK_NONE ? NULL : best;
 }
 
+/* What was asked to give way, and has not yet, takes work again. */
+static void release_yielding(struct account *account, const struct feed *but)
+{
+    struct slot *slot;
+    account->is_yielding = false;
+    DL_FOREACH(account->slots, slot) {
+        struct feed *feed = slot->role == SLOT_FEED ? slot->feed : NULL;
+        if (feed != NULL && feed != but && feed->place.is_yielding) {
+            feed->place.is_yielding = false;
+            feed__stir(feed);
+            request__feed_ready(feed);
+        }
+    }
+}
+
 /* Nobody is idle: the one that came last takes no new work when its turn is over. */
 static void ask_to_yield(struct account *account)
 {
     struct feed *last = newest(account);
+    release_yielding(account, last);
     if (last != NULL && last->state == FEED_LIVE &&
         now_ms(account) - last->place.got_ms >= BUDGET_TURN_MS) {
         last->place.is_yielding = true;
     }
+    account->is_yielding = last != NULL && last->place.is_yielding;
 }
 
 /* --- the line moves --------------------------------------------------------------------------- */
@@ -228,8 +246,20 @@ static struct slot *slot_for(struct feed *feed, bool *opened_out)
     return slot;
 }
 
+static bool has_waiting_upload(const struct account *account)
+{
+    const struct request *request;
+    DL_FOREACH(account->waiting, request) {
+        if (request->is_stream) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void look_at_side(struct account *account)
 {
+    account->wants_side = account->wants_side && has_waiting_upload(account);
     if (!account->wants_side || feeds_n(account) <= feeds_max(account) ||
         slot__spare(account) != NULL) {
         return;
@@ -261,7 +291,9 @@ static void move_line(void *arg)
         budget__leave(feed);
         feed__take_slot(feed, slot, is_opened);
     }
-    if ((account->line != NULL || account->wants_side) && !reach__is_pausing(account)) {
+    if (account->line == NULL && !account->wants_side) {
+        release_yielding(account, NULL);
+    } else if (!reach__is_pausing(account)) {
         timer_set_ms(account->line_timer, BUDGET_TICK_MS);
     }
 }
@@ -285,7 +317,8 @@ void budget__fini(struct account *account)
 
 void budget__kick(struct account *account)
 {
-    if ((account->line != NULL || account->wants_side) && !account->is_ending) {
+    bool has_work = account->line != NULL || account->wants_side || account->is_yielding;
+    if (has_work && !account->is_ending) {
         evloop_defer(account__loop(account), &account->line_task, EVLOOP_LATE);
     }
 }

@@ -39,6 +39,7 @@ struct peer {
     struct conn *conn; /* NULL: closed */
     struct buf in;
     char idle_tag[32]; /* empty: not in IDLE */
+    char tag[32];      /* of its last command that a rule leaves unanswered */
     bool is_selected;
 };
 
@@ -159,7 +160,10 @@ static inline void office_command(struct peer *peer, char *line)
     if (strncmp(command, "SELECT", 6) == 0) {
         peer->is_selected = true;
     }
-    if (rule != NULL) {
+    if (rule != NULL && rule->answer[0] == '\0') {
+        assert_true(strlen(line) < sizeof(peer->tag));
+        memcpy(peer->tag, line, strlen(line) + 1);
+    } else if (rule != NULL) {
         office_answer(peer, line, rule->answer);
     } else if (is_login && office->refusal != NULL) {
         office_answer(peer, line, office->refusal);

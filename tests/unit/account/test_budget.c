@@ -119,6 +119,27 @@ static void test_t28_a_busy_mailbox_lets_others_have_the_link(void **state)
     end(&office);
 }
 
+/* Asked to give way while its command takes long; then whoever wanted the link has left. */
+static void test_t28_who_gives_way_for_nobody_goes_on(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 1);
+    visit(&office, 0, "One");
+    office_rule_add(&office, "UID STORE 1 FLAGS (slow)", "", 1);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_FEED, guest[0].feed_user.feed, "UID STORE 1 FLAGS (slow)");
+    guest[1].open = feed_open(guest[0].account, SLICE("Two"), on_open, &guest[1]);
+    office_run_ms(&office, 1300);
+    feed_open_cancel(&guest[1].open);
+    office_run_ms(&office, 20);
+    office_answer(&office.peer[0], office.peer[0].tag, "$ OK done\r\n");
+    waited_for = &guest[0];
+    office_run(&office, it_was_answered);
+    ask_feed(&office, 0, "UID STORE 1 FLAGS (x)");
+    end(&office);
+}
+
 /* With a link each nobody is parked, a third mailbox takes the one that came last. */
 static void test_t28_the_first_mailbox_keeps_its_link(void **state)
 {
@@ -410,6 +431,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_t28_three_mailboxes_on_one_link),
         cmocka_unit_test(test_t28_a_busy_mailbox_lets_others_have_the_link),
+        cmocka_unit_test(test_t28_who_gives_way_for_nobody_goes_on),
         cmocka_unit_test(test_t28_the_first_mailbox_keeps_its_link),
         cmocka_unit_test(test_an_unused_mailbox_gives_way_first),
         cmocka_unit_test(test_t28_an_upload_parks_a_mailbox),
