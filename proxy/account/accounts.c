@@ -338,14 +338,15 @@ void account_name_doubtful(struct account *account, struct slice name)
 void account_name_changed(struct account *account, struct slice name)
 {
     struct feed *feed = NULL;
-    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
     store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
                        name);
     recheck_below(account, name);
     if (name.len > 1 && ispunct((unsigned char)name.data[name.len - 1])) {
         account_name_doubtful(account, slice_sub(name, 0, name.len - 1)); /* CREATE a/ makes a */
     }
-    /* Last: the name may be of a session that is in this mailbox and ends now. */
+    /* Last: the name may be of a session that is in this mailbox and ends now.  Not before: a/ is
+     * below a, and may have gone as such. */
+    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
     if (feed != NULL) {
         feed__end(feed, "[UNAVAILABLE] The mailbox was deleted or renamed");
     }

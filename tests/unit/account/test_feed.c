@@ -566,6 +566,22 @@ static void test_one_connection_only(void **state)
     end(&office);
 }
 
+/* CREATE x/ makes x: what was open under x/ is looked at as one below x, and ends but once. */
+static void test_t6_a_name_with_the_delimiter_at_its_end(void **state)
+{
+    struct office office;
+    (void)state;
+    begin(&office);
+    login(&office);
+    office_rule_add(&office, "SELECT", SELECTED("0", "4", "10"), 0);
+    guest[0].open = feed_open(guest[0].account, SLICE("x/"), on_open, &guest[0]);
+    office_run(&office, complete);
+    leave(&guest[0]);
+    account_name_changed(guest[0].account, SLICE("x/"));
+    assert_null(account_find_feed(guest[0].account, SLICE("x/")));
+    end(&office);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -600,6 +616,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_kept_model_of_another_mailbox),
         cmocka_unit_test(test_name_deleted),
         cmocka_unit_test(test_one_connection_only),
+        cmocka_unit_test(test_t6_a_name_with_the_delimiter_at_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
