@@ -6,6 +6,7 @@
  *
  * A message that has gone by number has a UID nobody knows.  It stood between two that are known, so
  * any number between theirs stands for it: its place in the view is what counts. */
+#include <string.h>
 #include <utlist.h>
 
 #include "feed_sync_p.h"
@@ -54,70 +55,86 @@ void feed__note_gone(struct feed *feed, const struct gone *gone)
     feed->gone[feed->gone_n++] = *gone;
 }
 
-/* UID of the n-th among those there and gone; 0: there are fewer. */
-static uint32_t uid_at(const struct feed *feed, struct uidset *gone, uint32_t n)
+/* For one that has gone by number: how many of those still there stood before it. */
+struct stood {
+    uint32_t *before; /* ascending: in the order in which they stood */
+    size_t n;
+};
+
+/* The number is of the moment after which nothing has gone but what was put back already. */
+static void put_back_number(const struct feed *feed, struct stood *stood, uint32_t msn)
 {
-    uint32_t low = 1, high = UINT32_MAX - 1;
-    if (n == 0 || mailbox_exists(feed->mailbox) + uidset_count(gone) < n) {
-        return 0;
-    }
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (mailbox_rank(feed->mailbox, mid) + uidset_rank(gone, mid) < n) {
+    uint32_t all = mailbox_exists(feed->mailbox) + (uint32_t)stood->n;
+    uint32_t place = msn <= all + 1 ? msn : all + 1; /* beyond: of the tail of new mail */
+    size_t low = 0, high = stood->n;
+    while (low < high) { /* those in front of it */
+        size_t mid = low + (high - low) / 2;
+        if (stood->before[mid] + mid + 1 < place) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    return low;
+    memmove(stood->before + low + 1, stood->before + low,
+            (stood->n - low) * sizeof(*stood->before));
+    stood->before[low] = place - 1 - (uint32_t)low;
+    stood->n++;
 }
 
-static bool put_back_number(const struct feed *feed, struct uidset *gone, uint32_t msn)
+/* UIDs for them, between those of their neighbours; false: there never were so many between them. */
+static bool name_stood(const struct feed *feed, const struct stood *stood, struct ranges *out)
 {
-    uint32_t all = mailbox_exists(feed->mailbox) + uidset_count(gone);
-    uint32_t place = msn <= all + 1 ? msn : all + 1; /* beyond: of the tail of new mail */
-    uint32_t before = uid_at(feed, gone, place - 1);
-    uint32_t after = place <= all ? uid_at(feed, gone, place) : UINT32_MAX;
-    if (after - before < 2) {
-        return false; /* there never was one between them */
+    uint32_t uid = 0;
+    for (size_t i = 0; i < stood->n; i++) {
+        struct mailbox_entry entry = {0};
+        uint32_t before = stood->before[i];
+        if (before > 0 && mailbox_at(feed->mailbox, before, &entry) && entry.uid > uid) {
+            uid = entry.uid;
+        }
+        uid++;
+        bool has_next = mailbox_at(feed->mailbox, before + 1, &entry);
+        if (uid >= (has_next ? entry.uid : UINT32_MAX)) {
+            return false;
+        }
+        ranges_append(out, uid, uid);
     }
-    struct ranges one;
-    ranges_init(&one, 0);
-    ranges_add(&one, before + 1, before + 1);
-    uidset_unite(gone, &one);
-    ranges_fini(&one);
     return true;
 }
 
-static void put_back_uids(const struct feed *feed, struct uidset *gone, struct range uids)
+/* What is there has not gone, whatever was said. */
+static void drop_present(const struct feed *feed, struct ranges *gone)
 {
-    struct ranges some, present;
-    ranges_init(&some, 0);
+    struct ranges present;
     ranges_init(&present, 0);
-    ranges_add(&some, uids.first, uids.last);
-    mailbox_scan_uids(feed->mailbox, &some, &present);
-    ranges_subtract(&some, &present);
-    ranges_clip(&some, UINT32_MAX - 1);
-    uidset_unite(gone, &some);
-    ranges_fini(&some);
+    mailbox_scan_uids(feed->mailbox, gone, &present);
+    ranges_subtract(gone, &present);
+    ranges_clip(gone, UINT32_MAX - 1);
     ranges_fini(&present);
 }
 
-/* The last to go is the first to be put back: numbers are those of its moment. */
+/* The last to go is the first to be put back: numbers are those of its moment.  A link tells either by
+ * number or by UIDs (RFC 7162 3.2.10); one that does both is not followed. */
 static void work_out_gone(struct feed *feed)
 {
-    struct uidset gone;
-    uidset_init(&gone);
-    for (size_t i = feed->gone_n; i > 0 && !feed->gone_is_lost; i--) {
+    struct stood stood = {.n = 0};
+    if (feed->gone_n == 0 || feed->gone_is_lost) {
+        return;
+    }
+    stood.before = alloc_array(feed->gone_n, sizeof(*stood.before));
+    for (size_t i = feed->gone_n; i > 0; i--) {
         const struct gone *one = &feed->gone[i - 1];
         if (one->msn == 0) {
-            put_back_uids(feed, &gone, one->uids);
-        } else if (!put_back_number(feed, &gone, one->msn)) {
-            feed->gone_is_lost = true;
+            ranges_add(&feed->gone_uids, one->uids.first, one->uids.last);
+        } else {
+            put_back_number(feed, &stood, one->msn);
         }
     }
-    ranges_copy(&gone.set, &feed->gone_uids);
-    uidset_fini(&gone);
+    drop_present(feed, &feed->gone_uids);
+    bool is_mixed = stood.n > 0 && !ranges_empty(&feed->gone_uids);
+    if (is_mixed || (stood.n > 0 && !name_stood(feed, &stood, &feed->gone_uids))) {
+        feed->gone_is_lost = true;
+    }
+    alloc_free(stood.before);
 }
 
 void feed__open_early(struct feed *feed)

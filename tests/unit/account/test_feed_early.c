@@ -106,6 +106,41 @@ static void test_t23_expunge_by_number_before_the_numbers(void **state)
     end(&office);
 }
 
+/* Two neighbours, whose UIDs there is no room to spare for. */
+static void neighbours_expunged(const char *lines, const char *uids, const char *gone)
+{
+    struct office office;
+    char answer[256];
+    begin_early(&office, "IMAP4rev1 SASL-IR LITERAL+ ENABLE IDLE UIDPLUS CONDSTORE ESEARCH");
+    snprintf(answer, sizeof(answer), "%s* ESEARCH (TAG \"$\") UID ALL %s\r\n$ OK done\r\n", lines, uids);
+    office_rule_add(&office, ALL, answer, 1);
+    flags_are_none(&office);
+    snprintf(answer + 128, 128, "* 1 FETCH (UID %s FLAGS () MODSEQ (3))\r\n$ OK done\r\n", uids);
+    office_rule_add(&office, "UID FETCH 1:* (UID FLAGS MODSEQ)", answer + 128, 0);
+    start(&office);
+    office_run(&office, complete);
+    expect_view(3, gone);
+    end(&office);
+}
+
+static void test_t23_neighbours_expunged_upwards(void **state)
+{
+    (void)state;
+    neighbours_expunged("* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n", "3", "1:2");
+}
+
+static void test_t23_neighbours_expunged_downwards(void **state)
+{
+    (void)state;
+    neighbours_expunged("* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n", "3", "1:2");
+}
+
+static void test_t23_neighbours_expunged_around(void **state)
+{
+    (void)state;
+    neighbours_expunged("* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n", "2", "1,3");
+}
+
 static void test_t23_vanished_before_the_numbers(void **state)
 {
     struct office office;
@@ -186,6 +221,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flags_by_search),
         cmocka_unit_test(test_t23_expunge_by_number_before_the_numbers),
+        cmocka_unit_test(test_t23_neighbours_expunged_upwards),
+        cmocka_unit_test(test_t23_neighbours_expunged_downwards),
+        cmocka_unit_test(test_t23_neighbours_expunged_around),
         cmocka_unit_test(test_t23_vanished_before_the_numbers),
         cmocka_unit_test(test_flags_told_amid_the_searches),
         cmocka_unit_test(test_t5_another_uidvalidity_before_the_numbers),
