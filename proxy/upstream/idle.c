@@ -41,7 +41,8 @@ static void idle_on_timer(void *arg)
 {
     struct link *link = arg;
     uint64_t now = evloop_now_ms(link->env.loop);
-    if (link->state == LINK_IDLING && (now >= link->idle_end_ms || idle__is_stale(link))) {
+    bool is_silent = !idle__was_heard(link, LINK__PROBE_MS);
+    if (link->state == LINK_IDLING && (now >= link->idle_end_ms || is_silent)) {
         idle__end(link, now >= link->idle_end_ms ? "given again" : "is it there?");
     } else if (link->state == LINK_IDLING) {
         idle__watch(link);
@@ -55,16 +56,11 @@ bool idle__was_heard(const struct link *link, uint32_t within_ms)
     return evloop_now_ms(link->env.loop) - link->heard_ms < within_ms;
 }
 
-bool idle__is_stale(const struct link *link)
-{
-    return !idle__was_heard(link, LINK__STALE_MS);
-}
-
 void idle__watch(struct link *link)
 {
     uint32_t ms = link->env.upstream->idle_restart_ms;
     if (link->state == LINK_IDLING) {
-        ms = link->is_watched && ms > LINK__STALE_MS ? LINK__STALE_MS : ms;
+        ms = link->is_watched && ms > LINK__PROBE_MS ? LINK__PROBE_MS : ms;
         timeout_start(link->env.loop, &link->idle_timer, ms);
     }
 }

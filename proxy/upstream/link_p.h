@@ -56,7 +56,10 @@ enum {
     LINK__IDLE_FAILURES_MAX = 3,
     LINK__USER_TIMEOUT_MS = 30000,
     /* A peer that went without a word is found within half a minute by what is quick to answer: */
-    LINK__STALE_MS = 16000,  /* silent for so long: is it still there? */
+    LINK__STALE_MS = 16000,  /* silent for so long: is it still there, before a command is given? */
+    /* In IDLE the kernel's keep-alive finds a peer that is gone; what keeps a connection open and passes
+     * nothing on is looked for once a minute, not to burden the server. */
+    LINK__PROBE_MS = 60 * 1000,
     LINK__SURE_MS = 2000,    /* heard within this: surely there, for what must not be given twice */
     LINK__ANSWER_MS = 12000, /* not an octet for so long, where an answer costs nothing: it is not */
     LINK__UPLOAD_STALL_MS = 120 * 1000, /* no octet from whoever uploads */

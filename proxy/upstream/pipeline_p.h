@@ -39,8 +39,7 @@ bool wire__is_free(const struct capabilities *caps, uint64_t size);
 
 /* --- idle.c --- */
 void idle__init(struct link *link);
-/* Nothing was heard for so long that the link may be half-open. */
-bool idle__is_stale(const struct link *link);
+/* An octet came within that time. */
 bool idle__was_heard(const struct link *link, uint32_t within_ms);
 /* A NOOP before all others. */
 void idle__ask(struct link *link);
