@@ -2,6 +2,9 @@
 
 #include <string.h>
 #include <xxhash.h>
+#ifdef IMAPCACHED_XXH_DISPATCH
+#include <xxh_x86dispatch.h>
+#endif
 
 #include "format_p.h"
 #include "op_p.h"
@@ -19,6 +22,12 @@ uint64_t format_sum(uint64_t id, uint32_t number, struct slice bytes)
 {
     uint64_t seed = (id ^ (uint64_t)number << 32) * 0x9E3779B97F4A7C15U + number;
     return XXH3_64bits_withSeed(bytes.data, bytes.len, seed);
+}
+
+void format_begin(void)
+{
+    static const char zeros[1024];
+    (void)format_sum(0, 0, slice_of(zeros, sizeof(zeros)));
 }
 
 bool format_open(uint64_t id, uint32_t number, struct slice value, struct slice *rest_out)

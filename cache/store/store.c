@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "format_p.h"
 #include "store_p.h"
 
 enum {
@@ -98,6 +99,7 @@ enum status store_open(const struct store_options *options, struct store **out, 
         return st;
     }
     msgq_init(&store->acks, options->wake, options->wake_arg);
+    format_begin();
     writer__start(store);
     reader__start(store);
     *out = store;
