@@ -252,13 +252,9 @@ static void answer(struct session *session, struct job *job)
     }
 }
 
-/* RFC 5182 2.1: after a NO "$" is the empty set. */
 static void refuse(struct session *session, struct job *job)
 {
     struct search_work *work = job->work;
-    if (saves(job) && work->status != PROTOCOL) {
-        ranges_reset(&session->saved);
-    }
     if (work->answer.len > 0) {
         job_finish(session, job, buf_slice(&work->answer));
     } else {

@@ -2,7 +2,7 @@
 import pytest
 
 import spine_tools as tools
-from imapjudge import fakeserver
+from imapjudge import fakeserver, imapclient
 
 RETURNS = ('SAVE', 'SAVE ALL', 'SAVE COUNT', 'SAVE MIN', 'SAVE MAX', 'MIN MAX SAVE', 'SAVE MIN COUNT', 'SAVE MAX ALL')
 
@@ -107,6 +107,21 @@ def test_saved_result_is_reset(pair):
     assert uids(client) == [1, 2, 4, 5, 6, 7]
     assert client.cmd('SEARCH RETURN (SAVE) CHARSET NOSUCH SUBJECT x').status == 'NO'
     assert uids(client) == []
+
+
+@pytest.mark.parametrize('too_much', ['sets', 'literal'])
+def test_saved_result_of_a_search_that_is_refused_here_is_empty(pair, too_much):
+    """What stands behind it in a pipeline must not be done to the messages of the SEARCH before."""
+    client = pair[0]
+    client.must('SEARCH RETURN (SAVE) ALL')
+    if too_much == 'sets':
+        search = ('SEARCH RETURN (SAVE) ' + ' '.join('UID %d' % n for n in range(1, 300)) + ' SUBJECT x',)
+    else:
+        search = ('SEARCH RETURN (SAVE) SUBJECT ', imapclient.Lit(b'x' * 3_000_000, False))
+    tags = [client.start(*search), client.start('UID STORE $ +FLAGS (\\Deleted)'), client.start('EXPUNGE')]
+    results = [client.wait(tag, 20) for tag in tags]
+    assert [r.status for r in results] == ['NO', 'OK', 'OK'], results
+    assert client.must('UID SEARCH ALL').search() == [1, 2, 4, 5, 6, 7]
 
 
 def test_saved_result_used_in_a_pipeline(pair):
