@@ -535,6 +535,7 @@ static void log_counters(const struct server *server, const char *msg)
 void server_log_counters(const struct server *server)
 {
     log_counters(server, "counters");
+    accounts_log_meters(server->accounts);
 }
 
 void server_destroy(struct server **server_p)

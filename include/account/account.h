@@ -40,6 +40,8 @@ void accounts_set_settings(struct accounts *accounts, const struct settings *set
 /* Persist what mailboxes know, close every link.  No session may hold an account any more. */
 void accounts_destroy(struct accounts **accounts);
 
+/* What went over the lines of each account since midnight (UTC), into the log. */
+void accounts_log_meters(const struct accounts *accounts);
 /* The store's backlog has drained (store_options.drained): paused downloads go on. */
 void accounts_store_drained(struct accounts *accounts);
 

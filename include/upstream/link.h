@@ -33,12 +33,18 @@ struct link_login {
     enum sasl_mech mech;
 };
 
+/* Octets that went over the lines of somebody, TLS and all; counted by links. */
+struct link_meter {
+    uint64_t in, out;
+};
+
 struct link_env {
     struct evloop *loop;
     struct resolver *resolver;
     struct tls_client *tls;                   /* NULL only in tests without TLS */
     const struct upstream_settings *upstream; /* outlives the link */
     struct stats *stats;
+    struct link_meter *meter; /* outlives the link; NULL: nobody's */
     bool awaits_enable; /* also of a server that is known to give what it offers */
 };
 

@@ -51,6 +51,7 @@ struct account {
     const struct profile *profile; /* of the upstream, once a link is up */
     bool awaits_enable; /* a link has presumed wrongly what ENABLE would give */
     struct timer *linger;
+    struct link_meter meter; /* since midnight (UTC), or since the account is known */
     struct shadow *shadow;
     struct twin *twins; /* twins.c */
     bool is_ending;
@@ -89,8 +90,15 @@ struct accounts {
     struct task readmit;
     struct offer *offers; /* what upstreams are known to offer before a login */
     struct turn_hook hook;
+    struct timer *midnight; /* UTC */
     bool is_ending;
 };
+
+/* --- meter.c --- */
+void meter__init(struct accounts *accounts);
+void meter__fini(struct accounts *accounts);
+/* Into the log, unless there is nothing to tell. */
+void meter__log(const struct account *account, const char *when);
 
 /* --- accounts.c --- */
 /* profile.h: of the stand-in that the upstream tells in place of a message; 0: none. */
@@ -103,7 +111,7 @@ char *accounts__key(const struct upstream_settings *upstream, const struct link_
 struct account *account__find(struct accounts *accounts, const struct upstream_settings *upstream,
                               const struct link_login *login,
                               const unsigned char hash[SECRET_HASH_BYTES], bool create);
-struct link_env account__link_env(const struct account *account);
+struct link_env account__link_env(struct account *account);
 void account__destroy(struct account *account);
 /* Nobody uses it: start the linger clock; somebody does: stop it. */
 void account__check_use(struct account *account);

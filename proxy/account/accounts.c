@@ -46,6 +46,7 @@ struct accounts *accounts_create(const struct accounts_env *env, const struct se
     set_guard_limits(accounts);
     task_init(&accounts->readmit, logins__readmit_all, accounts);
     offers__ask(accounts);
+    meter__init(accounts);
     evloop_add_hook(env->loop, &accounts->hook, end_of_turn, accounts);
     return accounts;
 }
@@ -72,6 +73,7 @@ void accounts_destroy(struct accounts **accounts)
     }
     evloop_cancel(all->env.loop, &all->readmit);
     offers__clear(all);
+    meter__fini(all);
     guard_destroy(&all->guard);
     shadow__forget(all);
     evloop_remove_hook(all->env.loop, &all->hook);
@@ -179,7 +181,7 @@ struct account *account__find(struct accounts *accounts, const struct upstream_s
     return account;
 }
 
-struct link_env account__link_env(const struct account *account)
+struct link_env account__link_env(struct account *account)
 {
     const struct accounts_env *env = &account->accounts->env;
     return (struct link_env){
@@ -188,6 +190,7 @@ struct link_env account__link_env(const struct account *account)
         .tls = env->tls_for(env->tls_arg, account->upstream),
         .upstream = account->upstream,
         .stats = env->stats,
+        .meter = &account->meter,
         .awaits_enable = account->awaits_enable,
     };
 }
@@ -210,6 +213,7 @@ void account__destroy(struct account *account)
     while (account->verifications != NULL) {
         verify__destroy(account->verifications);
     }
+    meter__log(account, "left");
     proofs__clear(account);
     HASH_DEL(account->accounts->by_key, account);
     timer_destroy(&account->linger);

@@ -56,6 +56,10 @@ static void link_count(struct link *link)
     uint64_t out = conn_bytes_out(link->conn);
     stats_add(link->env.stats, STAT_upstream_bytes_in, in - link->counted_in);
     stats_add(link->env.stats, STAT_upstream_bytes_out, out - link->counted_out);
+    if (link->env.meter != NULL) {
+        link->env.meter->in += in - link->counted_in;
+        link->env.meter->out += out - link->counted_out;
+    }
     link->counted_in = in;
     link->counted_out = out;
 }
