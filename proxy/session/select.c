@@ -125,12 +125,17 @@ static bool wants_history(const struct session *session, const struct job *job)
            args->uidvalidity == mailbox_uidvalidity(feed_mailbox(session->feed));
 }
 
+static bool lacks_messages(const struct session *session)
+{
+    return session->view == NULL || feed_knows(session->feed) < FEED_KNOWS_FLAGS;
+}
+
 /* STEP_DONE: all that can be known of it is. */
 static enum step ask_history(struct session *session, struct job *job)
 {
     const struct args_select *args = &job->parsed.args.select;
     struct select_work *work = job->work;
-    if (session->view == NULL || feed_knows(session->feed) < FEED_KNOWS_FLAGS) {
+    if (lacks_messages(session)) {
         return STEP_WAIT;
     }
     if (!work->has_asked) {
@@ -195,6 +200,11 @@ static enum step selected(struct session *session, struct job *job)
         }
     }
     bool tells_history = wants_history(session, job);
+    if (tells_history && lacks_messages(session) && feed_is_away(session->feed)) {
+        session__unselect(session);
+        job_finish_status(session, job, NETWORK); /* design section 11 */
+        return STEP_DONE;
+    }
     if (tells_history && ask_history(session, job) == STEP_WAIT) {
         return STEP_WAIT;
     }

@@ -175,6 +175,23 @@ def test_t6_mailbox_made_anew_while_there_are_no_numbers(begin, connect):
     assert old[1]['BODY[]'] != new[1]['BODY[]']
 
 
+def test_t27_select_with_history_is_answered_when_the_server_goes_away(begin, connect):
+    """SELECT (QRESYNC ...) waits for the messages; when they cannot be had any more it is answered NO."""
+    fake, proxy = begin('qresync', 12)
+    client = connect(proxy.port, 'anna', timeout=30)
+    client.must('ENABLE QRESYNC')
+    held = ladder.Held()
+    fake.on(first_scan(fake), held)
+    tag = client.start('SELECT INBOX (QRESYNC (1000 3))')
+    assert held.came.wait(5)
+    fake.stop()
+    held.go.set()
+    result = client.wait(tag)
+    assert result.status == 'NO', result
+    assert client.cmd('NOOP').ok
+    assert client.cmd('UID FETCH 1 (FLAGS)').status == 'BAD'
+
+
 def test_windows_where_there_is_no_esearch(begin, connect):
     """More than one command's worth of messages; a STORE of a client that came before gets in between."""
     fake, proxy = begin('neither, no esearch', 30)
