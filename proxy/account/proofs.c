@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "upstream/throttle.h"
 
 static uint64_t now_ms(const struct account *account)
 {
@@ -129,7 +130,8 @@ struct proof *proofs__accepted(struct account *account, const struct verificatio
 bool proofs__refusal_counts(const struct response *refusal)
 {
     return refusal != NULL && refusal->kind == RESPONSE_TAGGED && refusal->cond == COND_NO &&
-           (refusal->code == CODE_NONE || refusal->code == CODE_AUTHENTICATIONFAILED);
+           (refusal->code == CODE_NONE || refusal->code == CODE_AUTHENTICATIONFAILED) &&
+           throttle_of(refusal).kind == THROTTLE_NONE; /* said without a code, too */
 }
 
 /* Tokens expire as a matter of course, and a BYE costs their sessions no more than a new login: the

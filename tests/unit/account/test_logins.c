@@ -86,7 +86,10 @@ static void what_does_not_speak_of_the_secret_throws_nobody_out(void **state)
                                           "$ BAD x\r\n",
                                           "* BYE x\r\n!",
                                           "$ NO [INUSE] x\r\n",
-                                          "$ NO [X-ODD] x\r\n"};
+                                          "$ NO [X-ODD] x\r\n",
+                                          "$ NO Too many simultaneous connections. (Failure)\r\n",
+                                          "$ NO Request is throttled. Suggested Backoff Time: 10"
+                                          " milliseconds\r\n"};
     (void)state;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct office office;
