@@ -318,6 +318,7 @@ void feed__park(struct feed *feed)
         LOG_Q(feed_name(feed)));
     stats_add(feed->account->accounts->env.stats, STAT_feeds_parked, 1);
     feed__persist(feed);
+    feed__drop_cmds(feed); /* of one that nobody uses some may be under way */
     feed->slot = NULL;
     feed->state = FEED_DOWN;
     feed->place.seen_ms = now_ms(feed);
@@ -442,6 +443,7 @@ static void timer_over(void *arg)
         budget__want(feed, feed->place.is_parked && !is_needed);
     } else if (feed->state == FEED_LIVE && !is_used(feed)) {
         feed__park(feed); /* its model stays for a while */
+        request__dispatch_all(feed->account);
     } else if (feed->state == FEED_LIVE) {
         (void)feed_refresh(feed, true, NULL, NULL); /* a sync point, and whether the link lives */
         if (now_ms(feed) - feed->persisted_ms >= FEED_TICK_MS) {
