@@ -200,6 +200,10 @@ static enum step selected(struct session *session, struct job *job)
         }
     }
     bool tells_history = wants_history(session, job);
+    if (tells_history && session->feed_user.is_early && feed_is_mapped(session->feed) &&
+        !session__open_view(session)) { /* what goes while it waits is to be known */
+        return STEP_CLOSE;
+    }
     if (tells_history && lacks_messages(session) && feed_is_away(session->feed)) {
         session__unselect(session);
         job_finish_status(session, job, NETWORK); /* design section 11 */

@@ -192,6 +192,44 @@ def test_t27_select_with_history_is_answered_when_the_server_goes_away(begin, co
     assert client.cmd('UID FETCH 1 (FLAGS)').status == 'BAD'
 
 
+def test_t23_expunge_while_a_select_waits_for_history(begin, connect):
+    """Numbers are known and flags are not: who waits for them with SELECT (QRESYNC ...) gets the numbers as they were
+    when it came, and stays when one goes."""
+    fake, proxy = begin('qresync', 12)
+    box = fake.mailbox()
+
+    def flags(conn, command):
+        if b' SEEN' not in command.args:
+            return conn.send(conn.default(command))
+        held.came.set()
+        assert held.go.wait(20)
+        with fake._changed:
+            fake._sync(conn)
+        return conn.send(conn.default(command))
+    held = ladder.Held()
+    fake.on('UID SEARCH', flags)
+    first, second = connect(proxy.port, 'anna'), connect(proxy.port, 'anna')
+    first.select()
+    assert held.came.wait(5)
+    with pytest.raises(imapclient.IMAPTimeout):
+        first.read_response(0.2)        # numbers are known
+    second.must('ENABLE QRESYNC')
+    tag = second.start('SELECT INBOX (QRESYNC (1000 3))')
+    with pytest.raises(imapclient.IMAPTimeout):
+        second.read_response(0.3)
+    fake.change(lambda: box.expunge([4]))
+    held.go.set()
+    result = second.wait(tag)
+    assert result.ok, result
+    mirror = ladder.Mirror().selected(result)
+
+    def rests():
+        mirror.feed(second.must('NOOP').untagged)
+        return len(mirror.uids) == 11
+    tools.wait_until(rests, what='the expunge')
+    assert second.must('UID SEARCH ALL').search() == sorted(m.uid for m in box.messages)
+
+
 def test_windows_where_there_is_no_esearch(begin, connect):
     """More than one command's worth of messages; a STORE of a client that came before gets in between."""
     fake, proxy = begin('neither, no esearch', 30)
