@@ -84,6 +84,8 @@ void reach__link_ready(struct account *account);
 /* One that was begun then was lost before it was ready, or could not even be tried.  What was begun
  * before the last failure was known is the same attempt. */
 void reach__link_failed(struct account *account, uint64_t begun_ms);
+/* One that was ready. */
+void reach__link_lost(struct account *account);
 bool reach__is_away(const struct account *account);
 /* Long enough away to show mailboxes as they were rather than to wait. */
 bool reach__shows_models(const struct account *account);

@@ -132,6 +132,14 @@ void reach__link_failed(struct account *account, uint64_t begun_ms)
     }
 }
 
+/* While the server wants to be left alone no other is tried. */
+void reach__link_lost(struct account *account)
+{
+    if (timer_is_set(account->slow)) {
+        reach__trying(account);
+    }
+}
+
 bool reach__is_away(const struct account *account)
 {
     return account->is_away;

@@ -97,6 +97,8 @@ static void on_closed(void *owner, struct link *link, enum status why,
     unlink_slot(slot);
     if (!was_ready && !tries_another) {
         reach__link_failed(account, begun_ms);
+    } else if (was_ready) {
+        reach__link_lost(account);
     }
     if (feed != NULL) {
         feed__slot_lost(feed, was_ready);

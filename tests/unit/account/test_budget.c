@@ -300,6 +300,29 @@ static void test_t28_a_suggested_pause_is_kept(void **state)
     end(&office);
 }
 
+/* It hangs up, and is to be left alone for a minute: nobody waits that long. */
+static void test_t28_a_long_pause_without_links_is_told(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, 1);
+    visit(&office, 0, "One");
+    office_rule_add(&office, "UID STORE 1 FLAGS (heavy)",
+                    "$ NO Request is throttled. Suggested Backoff Time: 60000 milliseconds\r\n!", 1);
+    guest[0].requests_n = 0;
+    ask(&guest[0], ROUTE_FEED, guest[0].feed_user.feed, "UID STORE 1 FLAGS (heavy)");
+    waited_for = &guest[0];
+    office_run(&office, it_was_answered);
+    office_run_ms(&office, 50);
+    guest[0].refreshes_n = 0;
+    guest[0].refresh = feed_refresh(guest[0].feed_user.feed, true, on_refresh, &guest[0]);
+    office_run_ms(&office, 10500);
+    assert_int_equal(guest[0].refreshes_n, 1);
+    assert_int_equal(guest[0].refresh_st, NETWORK);
+    assert_int_equal(office.peers_n, 1);
+    end(&office);
+}
+
 /* A pause longer than a client would wait is told it. */
 static void test_t28_a_long_pause_is_told(void **state)
 {
@@ -439,6 +462,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_t28_too_many_connections_are_not_tried_again),
         cmocka_unit_test(test_t28_a_suggested_pause_is_kept),
         cmocka_unit_test(test_t28_a_long_pause_is_told),
+        cmocka_unit_test(test_t28_a_long_pause_without_links_is_told),
         cmocka_unit_test(test_only_the_first_command_is_blamed),
         cmocka_unit_test(test_t27_cuts_in_a_row_cost_only_time),
         cmocka_unit_test(test_t27_two_failures_then_no_waiting),
