@@ -24,9 +24,17 @@ static bool is_body(const struct fetch_item *item)
             item->section != SECTION_FIELDS_NOT && item->section != SECTION_MIME);
 }
 
+static bool is_at_limit(const struct session *session)
+{
+    return session->asked_bytes >= FETCH_AHEAD_MEMORY;
+}
+
 bool fetch__has_enough(const struct session *session, const struct args_fetch *args)
 {
     bool wants_bodies = false;
+    if (is_at_limit(session)) {
+        return true;
+    }
     for (size_t i = 0; i < args->items.n; i++) {
         wants_bodies = wants_bodies || is_body(&args->items.at[i]);
     }
@@ -58,6 +66,7 @@ static void hold(struct fetch_work *work, struct pending *pending)
     held->ring[(held->first + held->n) % held->cap] = pending;
     held->n++;
     work->session->asked_n++;
+    work->session->asked_bytes += work->ask_bytes;
 }
 
 static bool is_whole_list(const struct fetch_item *item)
@@ -111,7 +120,8 @@ void fetch__ask_ahead(struct fetch_work *work)
     struct view_iter iter;
     struct view_message message;
     struct ranges rest;
-    if (from == UINT32_MAX || !work->wants_values || work->is_only_cached || work->held.n > window(work) / 2) {
+    if (from == UINT32_MAX || !work->wants_values || work->is_only_cached || work->held.n > window(work) / 2 ||
+        is_at_limit(work->session)) {
         return;
     }
     ranges_init(&rest, 0);
@@ -122,7 +132,7 @@ void fetch__ask_ahead(struct fetch_work *work)
     view_iter_init(&iter, work->session->view, &rest);
     bool more = false;
     for (size_t n = 0; n < FETCH_SCAN_MAX && work->held.n < window(work) &&
-                       (more = view_iter_next(&iter, &message));
+                       !is_at_limit(work->session) && (more = view_iter_next(&iter, &message));
          n++) {
         struct pending *pending = message.is_vanished ? NULL : fetch__ask(work, message.uid);
         if (pending != NULL) {
@@ -148,6 +158,7 @@ struct pending *fetch__take(struct fetch_work *work, uint32_t uid)
         held->first = (held->first + 1) % held->cap;
         held->n--;
         work->session->asked_n--;
+        work->session->asked_bytes -= work->ask_bytes;
         if (pending_uid(pending) == uid) {
             return pending;
         }
@@ -171,6 +182,7 @@ void fetch__release_all(struct fetch_work *work)
         plan_unwait(plan, &work->waiter);
     }
     session->asked_n -= work->held.n;
+    session->asked_bytes -= work->held.n * work->ask_bytes;
     alloc_free(work->held.ring);
     work->held = (struct held){0};
 }
@@ -180,6 +192,15 @@ static void on_progress(struct plan_waiter *waiter)
     struct fetch_work *work =
         (struct fetch_work *)((char *)waiter - offsetof(struct fetch_work, waiter));
     session_wake(work->session);
+}
+
+static size_t ask_bytes(const struct fetch_items *items)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < items->n; i++) {
+        bytes += FETCH_ASK_BYTES + 2 * items->at[i].key.len + items->at[i].upstream.len;
+    }
+    return bytes;
 }
 
 static void note_lists(struct fetch_work *work)
@@ -214,6 +235,7 @@ bool fetch__prepare(struct fetch_work *work)
     }
     if (!work->has_lookup) {
         note_lists(work);
+        work->ask_bytes = ask_bytes(&args->items);
         work->asked = arena_array(&job->arena, args->items.n, sizeof(*work->asked));
         work->has_lookup =
             work->asked != NULL &&

@@ -22,6 +22,10 @@ enum {
     FETCH_WINDOW_BODIES_MIN = 32,
     FETCH_WINDOW_BODIES_MAX = 512,
     FETCH_SCAN_MAX = 8192,    /* messages looked at ahead in one go */
+    /* Of memory, by all FETCHes of a session: the names of what is asked may be as long as a command is, and
+     * stand in each message's question. */
+    FETCH_AHEAD_MEMORY = 8 * 1024 * 1024,
+    FETCH_ASK_BYTES = 512, /* of a question, without its names */
     FETCH_FLUSH = 64 * 1024,
 };
 
@@ -63,6 +67,7 @@ struct fetch_work {
 
     struct plan_waiter waiter;
     struct held held;
+    size_t ask_bytes;   /* of memory, that asking for one message takes */
     uint32_t asked_uid; /* everything up to here has been looked at ahead */
     uint32_t read_uid;  /* the reader was told up to here */
     uint32_t read_mark; /* when this one is reached, it is told more */

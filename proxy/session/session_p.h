@@ -95,6 +95,7 @@ struct session {
     struct job *jobs; /* head runs */
     size_t jobs_n, jobs_bytes;
     size_t asked_n;           /* messages asked for ahead by FETCHes, of all jobs */
+    size_t asked_bytes; /* of memory, that those take */
     uint64_t body_bytes_mean; /* of the body sections told; 0: none yet */
     struct fetch_next *next;  /* read-ahead, fetch_next.c; NULL: no single body was read here */
     /* A job that takes the client's next octets itself: APPEND's literal, the lines of

@@ -69,6 +69,7 @@ ALONE = (
     'test_secrets_tokens.py::*expires*',
     'test_budget.py::*',
     'test_half_open.py::*',
+    'test_fetch_memory.py::*',
 )
 
 
