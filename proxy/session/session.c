@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#include "account/lists.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -118,6 +119,7 @@ void session__unselect(struct session *session)
         view_close(&session->view);
     }
     if (session->feed != NULL) {
+        lists_changed(session->account, LISTS_STATUS); /* it may have been told, or have read, more */
         feed_detach(&session->feed_user);
         session->feed = NULL;
     }

@@ -227,6 +227,24 @@ def test_changes_from_outside_show_within_the_time_a_list_is_kept(proxy, dovecot
     assert time.monotonic() - began < KEPT + 1.5
 
 
+@pytest.mark.parametrize('change', ['seen', 'arrival'])
+def test_count_of_before_is_not_told_when_the_mailbox_was_left_and_its_link_lost(make_proxy, connect, fake, change):
+    """Reading sets \\Seen, and a view was told of new mail: both are over the count that is kept, though the
+    mailbox is looked at no more."""
+    box = fake.mailbox('INBOX')
+    fake.change(lambda: box.add(tools.mail(1)))
+    client = connect(make_proxy(fake.port).port, 'u0')
+    assert client.must('STATUS INBOX (MESSAGES UNSEEN)').status_items() == {'MESSAGES': 1, 'UNSEEN': 1}
+    if change == 'arrival':
+        fake.change(lambda: box.add(tools.mail(2)))
+    client.select()
+    client.must('UID FETCH 1:* BODY[]')
+    client.must('UNSELECT')
+    fake.drop_all()
+    number = len(box.messages)
+    assert client.must('STATUS INBOX (MESSAGES UNSEEN)').status_items() == {'MESSAGES': number, 'UNSEEN': 0}
+
+
 def test_t38_status_is_never_below_a_view(proxy, dovecot, user, connect):
     """Kept counts of before, also those told with a list, are not told of a mailbox that is selected."""
     dovecot.fill(user, 'Box', tools.mails(2))
