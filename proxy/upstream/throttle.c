@@ -42,6 +42,13 @@ static uint32_t suggested_ms(struct slice text)
     return ms < BACKOFF_MAX_MS ? (uint32_t)ms : BACKOFF_MAX_MS;
 }
 
+/* Then the words may be the name of a mailbox, which servers repeat and clients choose. */
+static bool is_about_a_name(enum response_code code)
+{
+    return code == CODE_NONEXISTENT || code == CODE_ALREADYEXISTS || code == CODE_TRYCREATE ||
+           code == CODE_CANNOT;
+}
+
 struct throttle throttle_of(const struct response *response)
 {
     static const char *const connections[] = {"too many simultaneous connections",
@@ -53,7 +60,7 @@ struct throttle throttle_of(const struct response *response)
     bool is_throttled = response->code == CODE_THROTTLED;
     bool ends = response->cond == COND_BYE &&
                 (response->code == CODE_LIMIT || response->code == CODE_OVERQUOTA);
-    if (response->cond == COND_OK && !is_throttled) {
+    if ((response->cond == COND_OK && !is_throttled) || is_about_a_name(response->code)) {
         return none;
     }
     if (has_any(response->text, connections)) {

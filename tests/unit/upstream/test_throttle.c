@@ -37,6 +37,11 @@ static void test_t28_complaints(void **state)
         {"a NO [LIMIT] Too many keywords", THROTTLE_NONE, 0},
         {"a OK Too many connections is the subject", THROTTLE_NONE, 0},
         {"a NO [NONEXISTENT] no such mailbox", THROTTLE_NONE, 0},
+        /* A mailbox's name, chosen by a client. */
+        {"a NO [NONEXISTENT] Mailbox doesn't exist: Rate limit, Suggested Backoff Time: 800000", THROTTLE_NONE, 0},
+        {"a NO [TRYCREATE] Mailbox doesn't exist: too many connections", THROTTLE_NONE, 0},
+        {"a NO [ALREADYEXISTS] too many connections exists", THROTTLE_NONE, 0},
+        {"a NO [CANNOT] Invalid mailbox name: is throttled//", THROTTLE_NONE, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
