@@ -121,6 +121,32 @@ def test_a_newer_store_was_answered_and_the_older_lost(make_proxy, connect):
         assert len(server.seen('UID STORE')) == 2 and box.messages[0].flags == {'$n2'}
 
 
+@pytest.mark.parametrize('command', ['EXPUNGE', 'UID EXPUNGE 1:3', 'CLOSE', 'UID STORE 2 +FLAGS (\\Seen)'])
+def test_what_may_be_repeated_and_cannot_be_is_refused_and_may_be_given_again(make_proxy, connect, fake, command):
+    """It was done, its link died before the OK, and no other was to be had: a NO, which costs nothing when the client
+    gives it again, and the session stays."""
+    box = fake.mailbox('INBOX')
+    fake.change(lambda: [box.add(tools.mail(n)) for n in (1, 2, 3)])
+    client = connect(make_proxy(fake.port).port, 'u0')
+    client.select()
+    client.must('UID STORE 2 +FLAGS (\\Deleted)')
+    verb = 'UID STORE' if 'STORE' in command else 'UID EXPUNGE'
+
+    def away(conn, said):
+        conn.default(said)
+        for login in ('LOGIN', 'AUTHENTICATE'):
+            fake.on(login, lambda other, _: other.cut())
+        conn.cut()
+    fake.on(verb, away, times=1)
+    result = client.cmd(command, timeout=30)
+    assert (result.status, result.code) == ('NO', 'UNAVAILABLE') and len(fake.seen(verb)) == (2 if 'STORE' in verb else 1)
+    fake.off('LOGIN')
+    fake.off('AUTHENTICATE')
+    tools.wait_until(lambda: client.cmd(command).ok, 30, 'the upstream')
+    client.select()
+    assert client.must('UID SEARCH ALL').search() == ([1, 2, 3] if 'STORE' in verb else [1, 3])
+
+
 def test_store_with_unchangedsince_is_never_sent_ahead_nor_twice(make_proxy, connect):
     with fakeserver.FakeServer() as server:
         box = server.mailbox('INBOX')
