@@ -42,7 +42,7 @@ bool early__lacks(const struct session *session, const struct job *job)
 
 bool early__must_wait(struct session *session, struct job *job)
 {
-    bool waits = early__lacks(session, job);
+    bool waits = early__lacks(session, job) && !feed_is_away(session->feed);
     if (waits && !session->is_waiting) {
         timeout_start(session->env->loop, &session->still_here, STILL_HERE_MS);
     } else if (!waits && session->is_waiting) {
@@ -59,7 +59,9 @@ uint32_t early__still_here(const struct session *session)
 
 void early__progress(struct session *session)
 {
-    if (session->view == NULL && feed_is_mapped(session->feed) && !session__open_view(session)) {
+    /* Before it is SELECTED its SELECT has not looked at the feed yet, and opens the view itself. */
+    if (session->state == SESSION_SELECTED && session->view == NULL &&
+        feed_is_mapped(session->feed) && !session__open_view(session)) {
         return;
     }
     session_wake(session);

@@ -342,9 +342,9 @@ static enum step run_job(struct session *session, struct job *job)
             return session->state == SESSION_CLOSING ? STEP_CLOSE : STEP_DONE;
         }
         if (early__must_wait(session, job)) {
-            if (!feed_is_away(session->feed)) {
-                return STEP_WAIT;
-            }
+            return STEP_WAIT;
+        }
+        if (early__lacks(session, job)) {
             job_finish_status(session, job, NETWORK); /* design section 11 */
             return STEP_DONE;
         }
