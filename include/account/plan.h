@@ -23,6 +23,7 @@ enum {
     PLAN_SET_MAX = 256,   /* messages per upstream command of small items */
     PLAN_BODIES_MAX = 32, /* messages per upstream command of body sections */
     PLAN_ATTEMPTS = 2,    /* an item whose command's link dies twice is not asked again */
+    PLAN_STORE_LOSSES = 3, /* of one message: the store, a file, memory; then LIMIT */
 };
 
 enum value_state {
@@ -33,13 +34,15 @@ enum value_state {
     VALUE_ABSENT, /* the upstream said OK and gave none (twice, unless the message has gone), or
                      gave filler for a message expunged meanwhile */
     VALUE_FAILED, /* link lost twice (NETWORK ...), refused (DENIED, PROTOCOL), the rest did not fit
-                     (PROTOCOL, STALE); FULL, IO, CORRUPT: the store lost it while it arrived, the
-                     rest may be asked for as after NOT_FOUND of plan_read() */
+                     (PROTOCOL, STALE); is_lost: the store lost it while it arrived (FULL, IO, CORRUPT).
+                     Asked anew it goes elsewhere; in the middle of a literal the rest may be asked for
+                     as after NOT_FOUND of plan_read() */
 };
 
 struct value {
     enum value_state state;
     enum status why;     /* VALUE_FAILED: DENIED, NETWORK ... */
+    bool is_lost;        /* VALUE_FAILED: by our store; never for ever (PLAN_STORE_LOSSES) */
     const char *words;   /* the upstream's own for it, sanitised: "NO [UNKNOWN-CTE] ..."; or NULL */
     bool is_content;     /* bytes are in @content, else in @token */
     bool is_nil;         /* the upstream said NIL */
@@ -98,6 +101,9 @@ void plan_unwait(struct plan *plan, struct plan_waiter *waiter); /* nothing when
  * a partial is asked as such, or joins the whole if that is on its way.  Copies what it needs of
  * @item.  Returns the caller's own pending. */
 struct pending *plan_ask(struct plan *plan, uint32_t uid, const struct fetch_item *item);
+/* As plan_ask(), for octets that the store has lost more than once: joins nobody, and its stream does not
+ * go through the store. */
+struct pending *plan_ask_apart(struct plan *plan, uint32_t uid, const struct fetch_item *item);
 /* One more item on it; one that has failed or is lost is asked anew. */
 void pending_add(struct pending *pending, const struct fetch_item *item);
 /* The value for @item (as asked, partial or not), or NULL when it was not asked here.  A partial's

@@ -225,6 +225,7 @@ static void misread(struct plan *plan, struct want *guess)
         return;
     }
     want__stream_abort(guess);
+    guess->value.is_lost = false; /* it has not failed */
     guess->is_alone = true;
 }
 

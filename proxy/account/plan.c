@@ -257,10 +257,12 @@ static bool is_whole_of(const struct want *want, const struct fetch_item *item)
     return item->has_partial && !want->has_part && slice_eq(want->name, item->key);
 }
 
-/* Are all octets of a value that is here still readable? */
+/* Are all octets that have come still readable?  The store may have lost some of a value that is still
+ * arriving, and nobody noticed. */
 static bool is_readable(struct plan *plan, const struct want *want)
 {
-    if (!want->value.is_content || want->value.state != VALUE_HERE) {
+    bool is_begun = want->value.state == VALUE_HERE || want->value.state == VALUE_ARRIVING;
+    if (!want->value.is_content || !is_begun) {
         return true;
     }
     if (want->writer != NULL || want->spool != NULL) {
@@ -344,6 +346,19 @@ static struct want **find_slot(const struct pending *pending, const struct fetch
         }
     }
     return whole;
+}
+
+struct pending *plan_ask_apart(struct plan *plan, uint32_t uid, const struct fetch_item *item)
+{
+    struct pending *pending = alloc_zero(sizeof(*pending));
+    pending->plan = plan;
+    pending->message = plan__message_get(plan, uid);
+    pending->wants = alloc_array(1, sizeof(*pending->wants));
+    pending->wants[pending->n++] = plan__want_create(plan, pending->message, item);
+    pending->wants[0]->is_spooled = true;
+    pending->wants[0]->refs++;
+    count(plan, STAT_fetch_misses);
+    return pending;
 }
 
 void pending_add(struct pending *pending, const struct fetch_item *item)

@@ -47,6 +47,7 @@ struct want {
     char *words; /* of a refusal; owned */
     bool is_waiting; /* for the proof that its octets are known (plan_share.c) */
     bool is_standin; /* held, and of a message told in place of this one (T1) */
+    bool is_spooled; /* its stream does not go through the store */
     bool is_held;  /* filler-shaped: shown when the tagged reply says it is meant */
     uint64_t offset, count; /* has_part */
     uint8_t deaths, losses, asks;
@@ -66,6 +67,7 @@ struct message {
     uint32_t uid;
     struct want *wants;
     bool is_id_asked;
+    uint8_t losses_n; /* while somebody wants it: 1: the store has lost a stream, 2: and a spool ... */
     uint8_t proofs_n; /* times its size and envelope were asked for (plan_share.c) */
     bool is_gathered;
     struct message *next, *prev; /* gathered */

@@ -58,7 +58,10 @@ enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t si
     }
     want->value.is_literal8 = is_literal8;
     enum status st = LIMIT;
-    if (plan->shuns_n > 0) {
+    uint8_t losses_n = want->message->losses_n;
+    if (want->is_spooled || losses_n > 0) {
+        /* The store has had its chance: somebody waits for these octets for the second time. */
+    } else if (plan->shuns_n > 0) {
         plan->shuns_n--;
     } else if (want->is_kept) {
         st = create_content(plan, want, size, is_literal8, &want->writer);
@@ -67,9 +70,29 @@ enum status want__stream_begin(struct plan *plan, struct want *want, uint64_t si
         want->value.content = store_content_ref(want->writer);
         return OK;
     }
-    TRY(spool__create(plan->env.spool_dir, size, &want->spool));
+    st = losses_n > 1 ? spool__create(NULL, size, &want->spool) : LIMIT; /* the disk fails */
+    if (st != OK) {
+        TRY(spool__create(plan->env.spool_dir, size, &want->spool));
+    }
     want->value.content = (struct content_ref){.size_bytes = size};
     return OK;
+}
+
+/* Where the message's next streams go, tells its losses_n; nobody asks for ever. */
+static enum status note_loss(struct plan *plan, struct want *want, enum status why)
+{
+    uint8_t *losses_n = &want->message->losses_n;
+    if (want->writer != NULL) {
+        plan->shuns_n = PLAN_SHUN_STREAMS;
+        *losses_n = *losses_n > 0 ? *losses_n : 1; /* several at once are one */
+        want->value.is_lost = true;
+        return why;
+    }
+    if (*losses_n < PLAN_STORE_LOSSES) {
+        ++*losses_n;
+    }
+    want->value.is_lost = *losses_n < PLAN_STORE_LOSSES;
+    return want->value.is_lost ? why : LIMIT;
 }
 
 enum status want__stream_append(struct plan *plan, struct want *want, struct slice bytes)
@@ -77,14 +100,12 @@ enum status want__stream_append(struct plan *plan, struct want *want, struct sli
     if (is_message(want)) {
         derive_check_feed(&want->check, bytes);
     }
-    if (want->writer == NULL) {
-        return want->spool != NULL ? spool__append(want->spool, bytes) : CANCELED;
+    if (want->writer == NULL && want->spool == NULL) {
+        return CANCELED;
     }
-    enum status st = store_content_append(want->writer, bytes);
-    if (st == FULL || st == IO || st == CORRUPT) {
-        plan->shuns_n = PLAN_SHUN_STREAMS;
-    }
-    return st;
+    enum status st = want->writer != NULL ? store_content_append(want->writer, bytes)
+                                          : spool__append(want->spool, bytes);
+    return st == FULL || st == IO || st == CORRUPT ? note_loss(plan, want, st) : st;
 }
 
 bool want__is_sound(const struct want *want)

@@ -45,13 +45,19 @@ static enum where where_pending(struct fetch_work *work, const struct value *val
     return WHERE_WAIT;
 }
 
-/* As it was asked on the pending.  False: it was not, or has gone to the store. */
+/* Lost by our store, or gone over to it (and gone again): asked anew, it comes. */
+static bool is_to_be_asked_anew(const struct value *value)
+{
+    return value->state == VALUE_KEPT || (value->state == VALUE_FAILED && value->is_lost);
+}
+
+/* As it was asked on the pending.  False: it was not, or has to be looked for elsewhere. */
 static bool find_pending(struct fetch_work *work, const struct fetch_item *item,
                          struct found *found)
 {
     const struct value *value =
         work->pending != NULL ? pending_value(work->pending, item) : NULL;
-    if (value == NULL || value->state == VALUE_KEPT) {
+    if (value == NULL || is_to_be_asked_anew(value)) {
         return false;
     }
     found->value = value;
@@ -223,6 +229,8 @@ static void begin_line(struct fetch_work *work)
 
 /* --- octets ------------------------------------------------------------------------------------------ */
 
+enum { RESUMES_MAX = PLAN_STORE_LOSSES + 1 };
+
 /* Cut [offset, offset+count) out of a value of @size octets that begins at @base of its section. */
 static void cut(const struct fetch_item *item, uint64_t base, uint64_t size, uint64_t *at,
                 uint64_t *end)
@@ -279,33 +287,30 @@ static void open_literal(struct fetch_work *work, const struct fetch_item *item,
 static bool may_ask_rest(const struct literal *literal)
 {
     const struct value *value = literal->value;
-    return value == NULL || value->state != VALUE_FAILED || value->why == FULL ||
-           value->why == IO || value->why == CORRUPT;
+    return value == NULL || value->state != VALUE_FAILED || value->is_lost;
 }
 
-/* What was being written is not there any more: ask for the rest and go on in the same literal. */
+/* What was being written is not there any more: ask for the rest and go on in the same literal.  What was
+ * lost a second time is not left to the store a third time. */
 static enum emit ask_rest(struct fetch_work *work)
 {
     struct literal *literal = &work->literal;
     struct plan *plan = feed_plan(work->session->feed);
     struct fetch_item item = *literal->item;
-    if (work->message.is_vanished || !may_ask_rest(literal) ||
+    struct pending *lost = work->rest;
+    if (work->message.is_vanished || !may_ask_rest(literal) || literal->resumes_n == RESUMES_MAX ||
         shadow_was_wrong(work->session->feed, work->message.uid)) {
         return EMIT_ABORT;
     }
     item.has_partial = true;
     item.offset = literal->base + literal->at;
     item.count = literal->end - literal->at;
-    if (work->rest != NULL) {
-        pending_release(plan, &work->rest);
-    }
-    if (literal->is_resumed) {
-        return EMIT_ABORT; /* lost twice: padding would be a lie */
-    }
-    work->rest = plan_ask(plan, work->message.uid, &item);
+    work->rest = literal->resumes_n == 0 ? plan_ask(plan, work->message.uid, &item)
+                                         : plan_ask_apart(plan, work->message.uid, &item);
     work->rest_item = item;
-    literal->is_resumed = true;
+    literal->resumes_n++;
     literal->value = NULL;
+    pending_release(plan, &lost); /* not before: the message is known to have been lost */
     return EMIT_ROOM; /* look at once: joined, it may be here already */
 }
 
@@ -314,9 +319,11 @@ static enum emit take_rest(struct fetch_work *work)
 {
     struct literal *literal = &work->literal;
     const struct value *value = pending_value(work->rest, &work->rest_item);
-    if (value == NULL || value->state == VALUE_ABSENT || value->state == VALUE_FAILED ||
-        value->state == VALUE_KEPT) {
-        return EMIT_ABORT;
+    if (value != NULL && is_to_be_asked_anew(value)) {
+        return ask_rest(work);
+    }
+    if (value == NULL || value->state == VALUE_ABSENT || value->state == VALUE_FAILED) {
+        return EMIT_ABORT; /* padding would be a lie */
     }
     if (value->state == VALUE_WANTED) {
         return EMIT_WAIT;
@@ -356,7 +363,7 @@ static enum status read_piece(struct fetch_work *work, struct slice *piece)
 static enum emit write_literal(struct fetch_work *work)
 {
     struct literal *literal = &work->literal;
-    if (literal->is_resumed && literal->value == NULL) {
+    if (literal->resumes_n > 0 && literal->value == NULL) {
         enum emit result = take_rest(work);
         if (result != EMIT_DONE) {
             return result;

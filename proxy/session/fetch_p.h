@@ -32,7 +32,7 @@ enum {
 /* The octets being written of one literal. */
 struct literal {
     bool is_open;
-    bool is_resumed;             /* from @rest: the rest of something that was lost */
+    unsigned resumes_n;          /* from @rest: the rest of something that was lost, so many times */
     const struct value *value;   /* of a pending; NULL: cached */
     struct lookup_value cached;
     uint64_t at, end;            /* within the value */

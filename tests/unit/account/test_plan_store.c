@@ -252,6 +252,59 @@ static void goes_on_without_a_full_store(void **state)
     wire_close(&wire);
 }
 
+/* Lost before anybody has begun to read it: asked anew, and not of the store once more, whatever becomes of
+ * others meanwhile. */
+static void asks_anew_what_a_full_store_has_lost(void **state)
+{
+    (void)state;
+    enum { SIZE = 2 * 1024 * 1024 };
+    struct wire wire;
+    wire_open(&wire);
+    struct pending *a = ask(&wire, 1, "BODY[]");
+    wire_rest(&wire);
+    assert_int_equal(setenv("IMAPCACHED_FAULT", "store_full:1+", 1), 0);
+    say(&wire, "* 1 FETCH (UID 1 BODY[] {%d}\r\n", SIZE);
+    uint64_t none = SIZE;
+    char piece[PIECE];
+    for (uint64_t at = 0; at < SIZE / 2; at += PIECE) { /* in one turn */
+        fill(piece, at);
+        wire_bytes(&wire, slice_of(piece, PIECE));
+    }
+    store_settle(wire.store);
+    wire_turn(&wire);
+    assert_int_equal(state_of(&wire, a, "BODY[]"), VALUE_ARRIVING); /* nobody has noticed */
+    struct pending *b = ask(&wire, 1, "BODY[]<16384.32768>");
+    assert_int_equal(state_of(&wire, b, "BODY[]<16384.32768>"), VALUE_WANTED); /* joins nothing that is lost */
+    say_octets(&wire, 0, SIZE / 2, SIZE / 2, value_of(&wire, a, "BODY[]"), &none);
+    say(&wire, ")\r\n0 OK done\r\n");
+    assert_int_equal(state_of(&wire, a, "BODY[]"), VALUE_FAILED);
+    assert_true(value_of(&wire, a, "BODY[]")->is_lost);
+    ask_more(&wire, a, "BODY[]");
+    assert_int_equal(state_of(&wire, a, "BODY[]"), VALUE_WANTED);
+    wire_rest(&wire);
+    assert_int_equal(wire.commands_n, 3);
+    assert_sent(&wire, 2, "UID FETCH 1 (UID BODY.PEEK[])");
+    say(&wire, "* 1 FETCH (UID 1 BODY[]<16384> {32768}\r\n");
+    say_octets(&wire, 1, 16384, 32768, value_of(&wire, b, "BODY[]<16384.32768>"), &none);
+    say(&wire, ")\r\n1 OK done\r\n");
+    say(&wire, "* 1 FETCH (UID 1 BODY[] {%d}\r\n", SIZE);
+    uint64_t read_n = 0;
+    say_octets(&wire, 2, 0, SIZE, value_of(&wire, a, "BODY[]"), &read_n);
+    say(&wire, ")\r\n2 OK done\r\n");
+    store_settle(wire.store);
+    wire_rest(&wire);
+    assert_int_equal(read_n, SIZE);
+    assert_int_equal(state_of(&wire, a, "BODY[]"), VALUE_HERE);
+    struct fetch_item item = item_of(&wire, "BODY[]<0.65536>");
+    struct pending *c = plan_ask_apart(wire.plan, 1, &item);
+    assert_int_equal(pending_value(c, &item)->state, VALUE_WANTED); /* does not join what is here */
+    assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
+    release(&wire, a);
+    release(&wire, b);
+    release(&wire, c);
+    wire_close(&wire);
+}
+
 /* Small values reach their sessions whatever becomes of the writes. */
 static void serves_while_nothing_can_be_written(void **state)
 {
@@ -315,6 +368,7 @@ int main(void)
         cmocka_unit_test(spools_what_is_too_large_for_the_store),
 #ifdef IMAPCACHED_DEBUG
         cmocka_unit_test(goes_on_without_a_full_store),
+        cmocka_unit_test(asks_anew_what_a_full_store_has_lost),
         cmocka_unit_test(serves_while_nothing_can_be_written),
 #endif
         cmocka_unit_test(survives_a_restart),
