@@ -179,7 +179,7 @@ def test_a_refused_item_harms_nobody_elses(fake, make_proxy, connect, word):
     assert results[1].ok and len(results[1].fetch()) == 20
     assert results[2].ok and len(results[2].fetch()) == 5
     odd = [c for c in fake.commands if b'X-ODD' in c.raw]
-    assert len(odd) <= 4, odd
+    assert len(odd) <= 6, odd       # by item, then by message; one more where the others' questions joined it
 
 
 def test_a_command_that_is_throttled_is_not_cut_up(fake, make_proxy, connect):

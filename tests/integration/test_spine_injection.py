@@ -89,6 +89,7 @@ def test_t34_hostile_flags_dates_and_numbers_are_refused_here(proxy, server, use
     server.fill(user, 'INBOX', tools.mails(2))
     client = connect(proxy.port, user)
     client.select()
+    client.fetch('1:*', 'FLAGS')    # the mailbox is known
     mark = tap.mark()
     for command in (b'STORE 1 +FLAGS (a"b)', b'STORE 1 +FLAGS (\\Recent)', b'STORE 1 +FLAGS ({3+}\r\nabc)', b'STORE 1 FLAGS',
                     b'STORE 1 +FLAGS (\\*)', b'STORE 0 +FLAGS (x)', b'STORE 1:4294967296 +FLAGS (x)',
