@@ -10,7 +10,7 @@ import hostile_tools as hostile
 import spine_tools as tools
 from imapjudge import fakemail, fakeserver, imapclient
 
-WAIT = 12           # seconds a client may have to wait for the answer to one command
+WAIT = 30           # seconds a client may have to wait: a link lost, again, and then each message asked alone
 SETTINGS = 'connect_timeout = 1s\ncommand_timeout = 1s'
 ITEMS = '(UID ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE)'
 
