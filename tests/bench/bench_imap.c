@@ -7,6 +7,7 @@
  *   newmail PORT user mailbox clients                                  IDLE; all read the first mail that comes
  *   office  PORT user mailbox headers bodies big_uid                   what a mail program does with a mailbox
  *   sync    PORT user mailbox messages                                 single fetches, all pipelined (mbsync)
+ *   drive   PORT user mailbox                                          "rounds command" lines from standard input
  *
  * ID: the server's process or session id, for the CPU time its processes took; 0: not asked.  Password "pw".
  * Prints lines of "name value ..." for run.py. */
@@ -492,6 +493,30 @@ static void run_sync(char **argv)
     leave(&c);
 }
 
+/* For each line: the octets of one answer, and the seconds of each round. */
+static void run_drive(char **argv)
+{
+    char line[4000], *text;
+    struct client c;
+    open_client(&c, atoi(argv[0]), NULL, argv[1], argv[2]);
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        unsigned long rounds = strtoul(line, &text, 10);
+        for (unsigned long i = 0; i < rounds; i++) {
+            double start = now_s();
+            command(&c, "%s", text + (*text == ' '));
+            double seconds = now_s() - start;
+            if (i == 0) {
+                (void)printf("%llu", (unsigned long long)c.octets);
+            }
+            (void)printf(" %.6f", seconds);
+        }
+        (void)printf("\n");
+        (void)fflush(stdout);
+    }
+    leave(&c);
+}
+
 static const struct mode {
     const char *name;
     int args_min;
@@ -499,6 +524,7 @@ static const struct mode {
 } modes[] = {
     {"fetch", 7, run_fetch},     {"latency", 6, run_latency}, {"hold", 5, run_hold},
     {"newmail", 4, run_newmail}, {"office", 6, run_office},   {"sync", 4, run_sync},
+    {"drive", 3, run_drive},
 };
 
 int main(int argc, char **argv)

@@ -5,10 +5,11 @@
     tests/bench/run.py --bin build/release            # folder with imapcached and bench_imap
     tests/bench/run.py --bin build/release --only fetch,latency --quick
 
-Sections: fetch (warm), latency, memory, newmail, office, sync, fanout,
-million (a mailbox of 1,000,000 in a Dovecot of its own).  Prints medians and ratios; nothing is judged.
+Sections: fetch (warm), latency, memory, newmail, office, sync, fanout, search (100,000 messages),
+million (a mailbox of 1,000,000), the last two in a Dovecot of their own.  Prints medians and ratios; nothing is judged.
 """
 import argparse
+import os
 import pathlib
 import re
 import signal
@@ -20,11 +21,12 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 import idlers  # noqa: E402
+import search  # noqa: E402
 from imapjudge import dovecot, imapclient, link, mailgen, ports, proxy  # noqa: E402
 
 ROUND_TRIP_S = 0.1
 OCTETS_PER_S = 20_000_000 // 8
-SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync', 'million', 'fanout')
+SECTIONS = ('fetch', 'latency', 'memory', 'newmail', 'office', 'sync', 'million', 'fanout', 'search')
 COMMANDS = (('FLAGS', 'INBOX', 'FETCH 1:* (FLAGS)'),
             ('ENVELOPE', 'INBOX', 'FETCH 1:* (ENVELOPE)'),
             ('HEADER.FIELDS', 'INBOX', 'FETCH 1:* (BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT)])'),
@@ -241,6 +243,11 @@ class Bench:
                                                 median(burnt)), flush=True)
         crowd.close()
 
+    # ---- searches
+
+    def search(self):
+        search.Section(self).run()
+
     # ---- slow link
 
     def slow(self):
@@ -389,6 +396,7 @@ class Bench:
             name = '%d.M%06d.bench,S=%d,W=%d:2,%s' % (mailgen.EPOCH + number, number, len(octets), len(mail.octets),
                                                      'S' if '\\Seen' in mail.flags else '')
             (home / 'cur' / name).write_bytes(octets)
+            os.utime(home / 'cur' / name, (mailgen.EPOCH + number,) * 2)    # its INTERNALDATE
         self.server._give(top)
         with self.server.client(user, timeout=120) as client:
             if mailbox != 'INBOX':
@@ -419,7 +427,7 @@ class Bench:
             for name in ('fetch', 'latency'):
                 if name in sections:
                     getattr(self, name)(served)
-        for name in ('memory', 'newmail', 'office', 'sync', 'million', 'fanout'):
+        for name in ('memory', 'newmail', 'office', 'sync', 'million', 'fanout', 'search'):
             if name in sections:
                 getattr(self, name)()
         print('\nin all %.0f s' % (time.monotonic() - started))
