@@ -291,8 +291,8 @@ class Comparer:
                 self.rules.differ('no-blank-line')
             elif is_after_lf(name, mine, theirs):
                 self.rules.differ('part-after-lf')
-            elif self.recheck is not None and self.recheck.is_end_of_no_header(subject_box, uid, name, theirs):
-                self.rules.differ('end-of-no-header')
+            elif self.recheck is not None and self.recheck.is_end_of_list(subject_box, uid, name, (mine, theirs)):
+                self.rules.differ('end-of-field-list')
             else:
                 raise Mismatch('fetch-value', '%s of UID %s: %s' % (name, uid, first_difference(mine, theirs)))
         unasked = {n for n in other.items if n not in wanted} ^ {n for n in one.items if n not in wanted}

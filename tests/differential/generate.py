@@ -525,7 +525,8 @@ class Generator:
     def _set_key(self, view):
         form, last = ('', len(view)) if self.random.random() < 0.5 else ('UID ', view.uids()[-1])
         numbers = self.uids(view) if form else self.numbers(len(view))
-        return form + (numbers.replace('*', str(last)) if 'star-in-search' in self._avoided else numbers)
+        has_no_star = 'star-in-search' in self._avoided or (form and 'star-in-uid-search' in self._avoided)
+        return form + (numbers.replace('*', str(last)) if has_no_star else numbers)
 
     def _word_key(self, view):
         pick = self.random

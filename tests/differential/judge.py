@@ -261,12 +261,23 @@ class Judge:
             if mismatch.kind != 'list' or not self._own_list(op, subject):
                 raise
             self.rules.differ('own-list')
+        if op.verb in ('SEARCH', 'UID SEARCH') and direct.status == 'OK':
+            self._save_again(op)
         for side, answer, old in zip(self.sides, answers, before):
             self._after(op, side, answer, old)
         if op.verb == 'SELECT' and direct.status == 'OK':
             self._selected(op, direct, subject)
         if op.verb == 'LOGOUT':
             self.login_again(number)
+
+    def _save_again(self, op):
+        """Where the direct answer may lack matches (search-logic) $ stands for too few messages: it is set right."""
+        view = self.direct.views[op.session]
+        uids = self.compare.recheck.saved(op, view) if self.compare.recheck is not None else None
+        if uids is not None:
+            what = 'UID ' + ','.join(map(str, sorted(uids))) if uids else 'NOT ALL'
+            for response in self.direct.clients[op.session].must('UID SEARCH RETURN (SAVE) ' + what).untagged:
+                view.apply(response, 'UID SEARCH')
 
     def _ask(self, op):
         """The results of both sides; None when the subject's links were cut and there is nothing to compare."""
@@ -517,10 +528,11 @@ class Judge:
             for side, number, tag in told:
                 self._noop(side, number, tag)
             late = [s for s in late if not self._settled(*s)]
-        for side, number in sessions:
-            if side is self.subject and side.views[number].box in self.unsettled:
-                self._settle_outside(number, deadline)
-                del self.unsettled[side.views[number].box]
+        outside = [number for side, number in sessions if side is self.subject and side.views[number].box in self.unsettled]
+        for number in outside:
+            self._settle_outside(number, deadline)
+        for box in {self.subject.views[number].box for number in outside}:
+            del self.unsettled[box]
 
     def _settle_outside(self, number, deadline):
         """A change from outside has reached the mailbox when all its flags are seen to be the truth's."""
@@ -554,6 +566,8 @@ class Judge:
         mark = (truth.version, id(truth))
         if not view.changed and view.settled_at == mark:
             return True
+        if side is self.subject and view.box in self.unsettled:
+            return view.settle(truth, is_known=False)
         if not view.settle(truth):
             return False
         view.settled_at = mark

@@ -140,8 +140,9 @@ class View:
             raise Mismatch('vanished', '%s: %r names UID %d, never told of by EXISTS' % (self.name, response, uid))
         del self.messages[place]
 
-    def settle(self, truth):
-        """True when nothing the session knows contradicts the truth; UIDs of new messages are then filled in."""
+    def settle(self, truth, is_known=True):
+        """True when nothing the session knows contradicts the truth; UIDs of new messages are then filled in. Not
+        is_known: as many messages may be others, and nothing is filled in."""
         if len(self.messages) != len(truth.order):
             return False
         for message, uid in zip(self.messages, truth.order):
@@ -149,9 +150,10 @@ class View:
                 return False
             if message.flags is not None and message.flags != truth.flags[uid]:
                 return False
-        for message, uid in zip(self.messages, truth.order):
-            message.uid = uid
-        self.changed = False
+        if is_known:
+            for message, uid in zip(self.messages, truth.order):
+                message.uid = uid
+            self.changed = False
         return True
 
     def contradictions(self, truth):

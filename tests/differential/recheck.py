@@ -1,8 +1,8 @@
 """The second opinion where the direct answer is known to go wrong: what follows from other answers of the upstream.
 
-Dovecot 2.3 tells octet 1 of BODY[HEADER.FIELDS (..)] without a field as CR or LF by chance, and an OR of flags (also
-the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search keys asked
-for one by one."""
+Dovecot 2.3 tells the last octet of BODY[HEADER.FIELDS (..)], asked from there on, as CR or LF by chance, and an OR of
+flags (also the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search
+keys asked for one by one."""
 import re
 
 _WORD = re.compile(rb'\(|\)|"(?:[^"\\]|\\.)*"|[^\s()]+')
@@ -42,6 +42,11 @@ class Search:
         return self._leaf(b' '.join([word] + [self._next() for _ in range(_TAKES.get(word, 0))]))
 
 
+def _options(op):
+    found = re.match(r'(?:UID )?SEARCH RETURN \(([^)]*)\)', op.text)
+    return found.group(1).split() if found else []
+
+
 class Recheck:
     """client: a control connection of the direct twin, nothing selected between calls."""
 
@@ -55,29 +60,44 @@ class Recheck:
         finally:
             self._client.must('UNSELECT')
 
-    def is_end_of_no_header(self, box, uid, name, value):
-        """Is @value octet 1 of a header section without a field, as Dovecot may tell it? name: as wire.parse_fetch
+    def is_end_of_list(self, box, uid, name, values):
+        """Are @values the last octet of a list of header fields, as Dovecot may tell it? name: as wire.parse_fetch
         gives it."""
         label, _, origin = name.partition('<')
-        if origin != '1>' or 'HEADER.FIELDS' not in label or value not in (b'\r', b'\n'):
+        if not origin or 'HEADER.FIELDS' not in label or not {*values} <= {b'\r', b'\n'}:
             return False
 
         def ask():
             asked = label.replace('BODY[', 'BODY.PEEK[', 1)
             told = self._client.must('UID FETCH %d %s' % (uid, asked)).fetch_by_uid().get(uid, {})
             return next((v for n, v in told.items() if n.startswith('BODY[')), None)
-        return self._selected(box, ask) == b'\r\n'
+        whole = self._selected(box, ask)
+        return whole is not None and whole.endswith(b'\r\n') and len(whole) == int(origin[:-1]) + 1
 
-    def search(self, op, view, answer):
-        """Does the answer of a SEARCH hold what the keys say one by one? The view is at rest."""
+    def _found(self, op, view):
+        """UIDs that the keys of a SEARCH name one by one. The view is at rest."""
         text = op.text.partition('SEARCH ')[2].encode()
         text = re.sub(rb'\ARETURN \([^)]*\) ', b'', text)
         text = re.sub(rb'\ACHARSET \S+ ', b'', text)
-        uids = view.uids()
+        uids = [uid for uid in view.uids() if uid is not None]
 
         def ask():
             return Search(text, lambda key: set(self._client.must(b'UID SEARCH ' + key).search()), uids).uids()
-        found = self._selected(view.box, ask)
+        return self._selected(view.box, ask)
+
+    def saved(self, op, view):
+        """What $ should stand for after a SEARCH that saves (RFC 5182 2.4); None: the upstream's own will do."""
+        options = _options(op)
+        if 'SAVE' not in options or not re.search(r'OR |NOT \(', op.text):
+            return None
+        found = self._found(op, view)
+        if 'ALL' in options or 'COUNT' in options or not {'MIN', 'MAX'} & set(options):
+            return found
+        return {edge(found) for name, edge in (('MIN', min), ('MAX', max)) if name in options and found}
+
+    def search(self, op, view, answer):
+        """Does the answer of a SEARCH hold what the keys say one by one?"""
+        found, uids = self._found(op, view), view.uids()
         numbers = found if op.verb.startswith('UID') else {n for n, uid in enumerate(uids, 1) if uid in found}
         if answer.esearch is None:
             return set(answer.search or []) == numbers
@@ -85,5 +105,5 @@ class Recheck:
         if numbers:
             right.update(ALL=numbers, MIN=min(numbers), MAX=max(numbers))
         told = {name: value for name, value in answer.esearch.items() if name != 'UID'}
-        asked = re.match(r'(?:UID )?SEARCH RETURN \(([^)]*)\)', op.text).group(1).split() or ['ALL']
+        asked = _options(op) or ['ALL']
         return told == {name: right[name] for name in asked if name in right}

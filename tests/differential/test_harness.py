@@ -134,6 +134,23 @@ def test_vanished_of_messages_known_by_exists_alone():
         told(view, b'* VANISHED 13\r\n')
 
 
+class _Two:
+    order, flags = [7, 9], {7: frozenset(), 9: frozenset()}
+
+
+def test_as_many_messages_as_there_are_may_be_others():
+    """After a change from outside one may have gone and one come that a session has been told of neither."""
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.apply(wire.Response(b'* 2 EXISTS\r\n'), 'NOOP')
+    assert view.settle(_Two, is_known=False) and view.uids() == [None, None] and view.changed
+    view.apply(wire.Response(b'* 1 FETCH (UID 6 FLAGS ())\r\n'), 'NOOP')
+    assert not view.settle(_Two, is_known=False)
+    view.apply(wire.Response(b'* 1 EXPUNGE\r\n'), 'NOOP')
+    view.apply(wire.Response(b'* 2 EXISTS\r\n'), 'NOOP')
+    assert view.settle(_Two) and view.uids() == [7, 9] and not view.changed
+
+
 def test_a_rule_taken_away_is_missed(bench, tmp_path):
     """The list is what the harness goes by: without "label-case" the first label in other letters is a failure."""
     text = rules.ALLOWED_FILE.read_text().replace('id = "label-case"', 'id = "something-else"')

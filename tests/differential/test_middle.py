@@ -3,6 +3,8 @@ import threading
 
 import pytest
 
+import generate
+import model
 from imapjudge import dovecot, imapclient
 from imapjudge.imapclient import Lit
 from middle import Middle, NEEDS
@@ -132,14 +134,35 @@ def test_search_keys_one_by_one(text, found):
     assert Search(text.encode(), leaves.__getitem__, {1, 2, 3, 4}).uids() == found
 
 
-def test_only_the_end_of_no_header_may_be_told_wrong(server):
+def test_only_the_end_of_a_field_list_may_be_told_wrong(server):
     client = server.client(server.new_user())
     client.append('INBOX', MAIL)
     recheck = Recheck(client)
     none, some = 'BODY[HEADER.FIELDS (X-NONE)]<1>', 'BODY[HEADER.FIELDS (SUBJECT)]<1>'
-    assert recheck.is_end_of_no_header('INBOX', 1, none, b'\r')
-    assert recheck.is_end_of_no_header('INBOX', 1, none, b'\n')
+    client.must('EXAMINE INBOX')
+    whole = client.must('UID FETCH 1 ' + some.replace('BODY', 'BODY.PEEK').replace('<1>', '')).fetch_by_uid()[1]
+    end = some.replace('<1>', '<%d>' % (len(whole[some.replace('<1>', '')]) - 1))
+    client.must('UNSELECT')
+    for name in (none, end):
+        assert recheck.is_end_of_list('INBOX', 1, name, (b'\r', b'\n'))
+        assert recheck.is_end_of_list('INBOX', 1, name, (b'\n', b'\r'))
     for name, value in ((none, b'x'), (none, b''), (some, b'\n'), (none.replace('<1>', '<0>'), b'\r'),
-                        (none.replace('<1>', ''), b'\n')):
-        assert not recheck.is_end_of_no_header('INBOX', 1, name, value), (name, value)
+                        (none.replace('<1>', ''), b'\n'), (end, b'\n\r')):
+        assert not recheck.is_end_of_list('INBOX', 1, name, (value, b'\n')), (name, value)
+    client.close()
+
+
+@pytest.mark.parametrize('options,saved', [
+    ('SAVE', {1, 2}), ('SAVE ALL MIN', {1, 2}), ('COUNT SAVE', {1, 2}), ('SAVE MIN', {1}), ('MAX MIN SAVE', {1, 2}),
+    ('ALL', None),
+])
+def test_what_was_saved_is_set_right(server, options, saved):
+    client = server.client(server.new_user())
+    for _ in range(3):
+        client.append('INBOX', MAIL)
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3)]
+    text = 'UID SEARCH RETURN (%s) OR 1 UID 2' % options
+    assert Recheck(client).saved(generate.Op(0, 'UID SEARCH', text), view) == saved
     client.close()
