@@ -174,7 +174,7 @@ static void a_failed_share_is_a_miss(void **state)
         share(f, 1, 2);
         ARM(store_put);
         for (int i = 0; i < visit; i++) {
-            (void)fault_hit(FAULT_store_put); /* let go by */
+            (void)FAULT(store_put); /* let go by */
         }
         store_settle(f->store);
         disarm();
