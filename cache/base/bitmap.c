@@ -1,5 +1,6 @@
 #include "base/bitmap.h"
 
+#include <endian.h>
 #include <roaring/roaring.h>
 
 #include "base/alloc.h"
@@ -210,16 +211,16 @@ void bitmap_write(const struct bitmap *bitmap, struct buf *out)
     }
 }
 
-/* --- reading --------------------------------------------------------------------------------
- * The library's own check of what it reads counts octets only; its operations trust the order of
- * containers and of their members, and each container's count.  All that is checked here first.
- * The format (RoaringFormatSpec), all numbers little-endian:
+/* --- the portable format (RoaringFormatSpec) --------------------------------------------------
+ * All numbers little-endian:
  *   without runs  u32 12346, u32 n;
  *   with runs     u16 12347, u16 n - 1, a bit for each container: has runs
  *   n times       u16 high half of the members, u16 count - 1
  *   n times       u32 where the container begins; left out with runs and n < 4
  *   containers    with runs: u16 n, n times (u16 first, u16 length - 1);
- *                 count <= 4096: the low halves;  else 65536 bits */
+ *                 count <= 4096: the low halves;  else 65536 bits
+ * The library's own check of what it reads counts octets only; its operations trust the order of
+ * containers and of their members, and each container's count.  All that is checked here first. */
 
 enum {
     COOKIE_PLAIN = 12346,
@@ -228,6 +229,50 @@ enum {
     ARRAY_MAX = 4096,
     BITS_BYTES = 8192
 };
+
+/* The library takes a block of bits from nowhere but from its format. */
+static void add_bits(struct bitmap *bitmap, uint16_t block, const uint64_t *words, uint32_t count)
+{
+    struct {
+        uint32_t cookie, n;
+        uint16_t block, count_less_1;
+        uint32_t at;
+        uint64_t words[BITMAP_BLOCK_WORDS];
+    } octets = {htole32(COOKIE_PLAIN),          htole32(1),  htole16(block),
+                htole16((uint16_t)(count - 1)), htole32(16), {0}};
+    _Static_assert(sizeof(octets) == 16 + BITS_BYTES, "as the format has it");
+    for (size_t i = 0; i < BITMAP_BLOCK_WORDS; i++) {
+        octets.words[i] = htole64(words[i]);
+    }
+    roaring_bitmap_t *of =
+        roaring_bitmap_portable_deserialize_safe((const char *)&octets, sizeof(octets));
+    CHECK(of != NULL);
+    roaring_bitmap_or_inplace(bitmap->of, of);
+    roaring_bitmap_free(of);
+}
+
+void bitmap_add_block(struct bitmap *bitmap, uint16_t block,
+                      const uint64_t words[BITMAP_BLOCK_WORDS])
+{
+    uint32_t values[ARRAY_MAX];
+    uint32_t count = 0;
+    for (size_t i = 0; i < BITMAP_BLOCK_WORDS; i++) {
+        count += (uint32_t)__builtin_popcountll(words[i]);
+    }
+    if (count > ARRAY_MAX) {
+        add_bits(bitmap, block, words, count);
+        return;
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; n < count; i++) {
+        for (uint64_t word = words[i]; word != 0; word &= word - 1) {
+            values[n++] = (uint32_t)block << 16 | i << 6 | (uint32_t)__builtin_ctzll(word);
+        }
+    }
+    bitmap_add_array(bitmap, values, n);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct input {
     const unsigned char *data;

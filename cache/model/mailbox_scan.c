@@ -1,17 +1,29 @@
-/* Scans: one pass over the arrays of the chunks concerned, the predicate asked once per set. */
+/* Scans: one pass over the arrays of the chunks concerned, the predicate asked once per set.  Hits
+ * go into ranges, or as bits into a block of 65,536 UIDs that goes into a bitmap when it is full.
+ */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "mailbox_p.h"
 #include "model/pack.h"
 
 enum verdict { UNKNOWN, MISS, HIT };
 
+struct block {
+    uint64_t words[BITMAP_BLOCK_WORDS];
+    uint32_t number; /* of its UIDs the upper half */
+    bool has_hits;
+    struct bitmap *out;
+};
+
 struct scan {
     const struct messages *messages;
-    struct ranges *out;
+    struct ranges *out; /* or else ... */
+    struct block *block;
     uint8_t *verdict; /* per flag set id; NULL: not asked about flags */
     flags_match_fn *match;
     const void *arg;
-    uint64_t above; /* modseq */
+    uint64_t above;  /* modseq */
     bool is_unknown; /* modseq 0 is looked for */
 };
 
@@ -39,10 +51,36 @@ static uint32_t collect(struct scan *scan, const struct chunk *c, uint32_t from,
     return n;
 }
 
+static void block_flush(struct block *block)
+{
+    if (block->has_hits) {
+        bitmap_add_block(block->out, (uint16_t)block->number, block->words);
+        memset(block->words, 0, sizeof(block->words));
+        block->has_hits = false;
+    }
+}
+
+static void block_add(struct block *block, const uint32_t *uid, const uint16_t *hits, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = uid[hits[i]];
+        if (at >> 16 != block->number) {
+            block_flush(block);
+            block->number = at >> 16;
+        }
+        block->words[(at & 0xffff) >> 6] |= (uint64_t)1 << (at & 63);
+        block->has_hits = true;
+    }
+}
+
 static void scan_span(struct scan *scan, const struct chunk *c, uint32_t from, uint32_t to)
 {
     uint16_t hits[CHUNK_MAX];
     uint32_t n = collect(scan, c, from, to, hits);
+    if (scan->block != NULL) {
+        block_add(scan->block, c->uid, hits, n);
+        return;
+    }
     for (uint32_t i = 0; i < n;) {
         uint32_t first = c->uid[hits[i]];
         uint32_t last = first;
@@ -68,9 +106,8 @@ static void scan_range(struct scan *scan, struct range range)
     }
 }
 
-static void scan_within(struct scan *scan, const struct ranges *within)
+static void scan_all(struct scan *scan, const struct ranges *within)
 {
-    ranges_reset(scan->out);
     if (within == NULL) {
         scan_range(scan, (struct range){1, UINT32_MAX});
         return;
@@ -78,6 +115,21 @@ static void scan_within(struct scan *scan, const struct ranges *within)
     for (size_t i = 0; i < within->n; i++) {
         scan_range(scan, within->at[i]);
     }
+}
+
+static void scan_within(struct scan *scan, const struct ranges *within)
+{
+    ranges_reset(scan->out);
+    scan_all(scan, within);
+}
+
+static void scan_into(struct scan *scan, const struct ranges *within, struct bitmap *out)
+{
+    struct block block = {.out = out};
+    bitmap_clear(out);
+    scan->block = &block;
+    scan_all(scan, within);
+    block_flush(&block);
 }
 
 void mailbox_scan_flags(const struct mailbox *mailbox, const struct ranges *within,
@@ -89,8 +141,8 @@ void mailbox_scan_flags(const struct mailbox *mailbox, const struct ranges *with
     alloc_free(scan.verdict);
 }
 
-void mailbox_scan_modseq(const struct mailbox *mailbox, const struct ranges *within,
-                         uint64_t above, struct ranges *out)
+void mailbox_scan_modseq(const struct mailbox *mailbox, const struct ranges *within, uint64_t above,
+                         struct ranges *out)
 {
     if (above == UINT64_MAX) {
         ranges_reset(out);
@@ -114,7 +166,37 @@ void mailbox_scan_unknown(const struct mailbox *mailbox, const struct ranges *wi
     scan_within(&scan, within);
 }
 
-/* --- a flag as the upstream's SEARCH tells it --------------------------------------------------- */
+/* --- into bitmaps -------------------------------------------------------------------------------
+ */
+
+void mailbox_bitmap_flags(const struct mailbox *mailbox, flags_match_fn *match, const void *arg,
+                          struct bitmap *out)
+{
+    struct scan scan = {.messages = &mailbox->messages, .match = match, .arg = arg};
+    scan.verdict = alloc_array(flags_id_end(mailbox->flags), sizeof(*scan.verdict));
+    scan_into(&scan, NULL, out);
+    alloc_free(scan.verdict);
+}
+
+void mailbox_bitmap_modseq(const struct mailbox *mailbox, uint64_t above, struct bitmap *out)
+{
+    if (above == UINT64_MAX) {
+        bitmap_clear(out);
+        return;
+    }
+    struct scan scan = {.messages = &mailbox->messages, .above = above + 1};
+    scan_into(&scan, NULL, out);
+}
+
+void mailbox_bitmap_uids(const struct mailbox *mailbox, const struct ranges *within,
+                         struct bitmap *out)
+{
+    struct scan scan = {.messages = &mailbox->messages};
+    scan_into(&scan, within, out);
+}
+
+/* --- a flag as the upstream's SEARCH tells it ---------------------------------------------------
+ */
 
 struct wearing {
     uint32_t flags;
@@ -134,8 +216,8 @@ static bool wears(const struct flags *flags, uint32_t id, const void *arg)
 }
 
 /* Put on or take off, one walk; the sum of two sets is looked up once for a run of equal ones. */
-static enum status change_flag(struct mailbox *mailbox, const struct ranges *uids,
-                               enum flag_op op, uint32_t flags, bool is_first)
+static enum status change_flag(struct mailbox *mailbox, const struct ranges *uids, enum flag_op op,
+                               uint32_t flags, bool is_first)
 {
     struct messages *m = &mailbox->messages;
     uint32_t old = UINT32_MAX;

@@ -93,8 +93,7 @@ uint64_t view_modseq(const struct view *view)
     return view->told_modseq;
 }
 
-enum status view_resolve_msns(struct view *view, const struct ranges *msns,
-                              struct ranges *uids_out)
+enum status view_resolve_msns(struct view *view, const struct ranges *msns, struct ranges *uids_out)
 {
     uint32_t count = view_count(view);
     ranges_reset(uids_out);
@@ -113,6 +112,18 @@ void view_clip(struct view *view, struct ranges *uids)
     view__catch_up(view);
     ranges_clip(uids, view->told);
     ranges_subtract(uids, &view->hidden.set);
+}
+
+void view_bitmap(struct view *view, struct bitmap *out)
+{
+    struct range told = {1, view->told};
+    const struct ranges all_told = {.at = &told, .n = view->told > 0};
+    view__catch_up(view);
+    mailbox_bitmap_uids(view->mailbox, &all_told, out);
+    const struct ranges *hidden = &view->hidden.set;
+    for (size_t i = 0; i < hidden->n; i++) {
+        bitmap_remove(out, hidden->at[i].first, hidden->at[i].last);
+    }
 }
 
 void view_msns_of(struct view *view, const struct ranges *uids, struct ranges *msns_out)

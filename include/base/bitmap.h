@@ -22,6 +22,11 @@ void bitmap_add(struct bitmap *bitmap, uint32_t first, uint32_t last);
 void bitmap_remove(struct bitmap *bitmap, uint32_t first, uint32_t last);
 /* Many at once, in any order, fastest when they ascend. */
 void bitmap_add_array(struct bitmap *bitmap, const uint32_t *values, size_t n);
+/* Those of the 65,536 numbers from @block * 65,536 on whose bit is set in @words: the way for a scan,
+ * some microseconds for all of them. */
+enum { BITMAP_BLOCK_WORDS = 1024 };
+void bitmap_add_block(struct bitmap *bitmap, uint16_t block,
+                      const uint64_t words[BITMAP_BLOCK_WORDS]);
 void bitmap_add_ranges(struct bitmap *bitmap, const struct ranges *set);
 /* Adds its members to @out, exactly: only consecutive numbers become one interval. */
 void bitmap_to_ranges(const struct bitmap *bitmap, struct ranges *out);

@@ -57,6 +57,9 @@ enum status view_resolve_msns(struct view *view, const struct ranges *msns,
                               struct ranges *uids_out) MUST_USE;
 /* Take away from @uids what this view does not have (above told, or hidden); vanished ones stay. */
 void view_clip(struct view *view, struct ranges *uids);
+/* The live messages of the view, as UIDs: told, neither hidden nor vanished.  What was in @out
+ * goes. */
+void view_bitmap(struct view *view, struct bitmap *out);
 /* UIDs to numbers (for SEARCH answers, [MODIFIED]); those not in the view are left out. */
 void view_msns_of(struct view *view, const struct ranges *uids, struct ranges *msns_out);
 

@@ -169,7 +169,7 @@ static void run_rounds(uint32_t base, unsigned seed)
 {
     struct pair a = pair_new();
     struct pair b = pair_new();
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < 60; round++) {
         pair_change(&a, base, &seed);
         pair_change(&b, base, &seed);
         if (round % 3 == 0) {

@@ -446,6 +446,24 @@ static void ask_all(struct world *w, struct client *c)
     assert_false(view_iter_next(&iter, &m));
 }
 
+/* The same as a set: live messages that have been told and have a number. */
+static void ask_bitmap(struct client *c)
+{
+    struct view_iter iter;
+    struct view_message m;
+    uint64_t live = 0;
+    struct bitmap *set = bitmap_create();
+    bitmap_add(set, 0, 9); /* goes */
+    view_bitmap(c->view, set);
+    view_iter_init(&iter, c->view, NULL);
+    while (view_iter_next(&iter, &m)) {
+        assert_int_equal(bitmap_has(set, m.uid), !m.is_vanished);
+        live += !m.is_vanished;
+    }
+    assert_int_equal(bitmap_count(set), live);
+    bitmap_destroy(&set);
+}
+
 /* MSN set to UIDs to walk to MSNs again, over a view with held expunges and hidden messages. */
 static void ask_sets(struct world *w, struct client *c)
 {
@@ -525,6 +543,7 @@ static void use_client(struct world *w, struct client *c)
         ask_all(w, c);
     } else if (dice < 66) {
         ask_sets(w, c);
+        ask_bitmap(c);
     } else if (dice < 72 && c->n > 0) {
         struct believed *m = &c->m[below(c->n)];
         if (!m->is_gone && c->silent == NULL) {
