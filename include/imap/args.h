@@ -93,11 +93,17 @@ struct args_append {
 
 enum thread_algorithm { THREAD_ORDEREDSUBJECT, THREAD_REFERENCES, THREAD_REFS };
 
-struct args_search { /* SEARCH, SORT, THREAD */
+struct args_search { /* SEARCH, SORT, THREAD; RETURN of SORT: RFC 5267 3 */
     bool has_return;
-    unsigned returns;          /* enum search_return; RETURN () is SEARCH_RETURN_ALL */
+    unsigned returns; /* enum search_return; RETURN () is SEARCH_RETURN_ALL */
+    /* SEARCH_RETURN_PARTIAL, RFC 9394 3.1: as written, the answer repeats it; "A range 500:400 is
+     * the same as 400:500."  From the end: without the two "-". */
+    bool has_partial;
+    bool is_partial_from_end;
+    uint32_t partial_first, partial_last;
     struct slice charset;      /* empty: not given.  SORT and THREAD: always given */
-    struct slice sort_program; /* SORT: "REVERSE DATE SUBJECT", upper case, checked */
+    struct slice sort_program; /* SORT: "REVERSE DATE SUBJECT", upper case, one space between */
+    bool is_sort_plain;        /* keys of RFC 5256 alone; others may be known to the upstream */
     enum thread_algorithm algorithm;
     struct search_node *root;
 };
@@ -108,6 +114,11 @@ struct args_fetch {
     bool has_changedsince;
     uint64_t changedsince;
     bool is_vanished;
+    /* UID FETCH, RFC 9394 3.3: that slice of the messages the set names, in ascending order;
+     * written as in args_search */
+    bool has_partial;
+    bool is_partial_from_end;
+    uint32_t partial_first, partial_last;
 };
 
 enum store_mode { STORE_MODE_SET, STORE_MODE_ADD, STORE_MODE_REMOVE };

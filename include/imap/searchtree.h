@@ -1,16 +1,17 @@
 #ifndef IMAP_SEARCHTREE_H
 #define IMAP_SEARCHTREE_H
-/* SEARCH criteria as a tree in the command's arena.  Unknown keys are SYNTAX.  Limits: depth and
- * nodes below.   Thread: any.   RFC 3501 6.4.4, 4731, 5032 (WITHIN), 7162 3.1.5, 8474, 8514. */
+/* SEARCH criteria as a tree in the command's arena.  A key that is not known here may be known to
+ * the upstream: it becomes SEARCH_UNKNOWN, never an error.  Limits: below.   Thread: any.
+ * RFC 3501 6.4.4, 4731, 5032 (WITHIN), 5466 (FILTER), 6203 (FUZZY), 7162 3.1.5, 8474, 8514, 9394. */
 #include "imap/flags.h"
 #include "imap/outcmd.h"
 #include "imap/seqset.h"
 
-enum { SEARCH_DEPTH_MAX = 32, SEARCH_NODES_MAX = 4096 };
+enum { SEARCH_DEPTH_MAX = 32, SEARCH_NODES_MAX = 4096, SEARCH_TOKENS_MAX = 16 };
 
 enum search_key {
     SEARCH_AND, /* also a parenthesised list, and the whole program; children */
-    SEARCH_OR,  /* two children */
+    SEARCH_OR,  /* children: two as parsed, more in a canonical tree */
     SEARCH_NOT, /* one child */
     SEARCH_ALL,
     SEARCH_FLAG,    /* node->flag set (one bit); UNSEEN is NOT of it */
@@ -49,6 +50,9 @@ enum search_key {
     SEARCH_GM_LABELS,
     SEARCH_GM_MSGID,
     SEARCH_GM_THRID,
+    SEARCH_FILTER,  /* node->text: a name */
+    SEARCH_FUZZY,   /* one child, which only the upstream looks at: for us a leaf */
+    SEARCH_UNKNOWN, /* node->text: its word; node->tokens; perhaps a child (a leaf all the same) */
     SEARCH_KEYS
 };
 
@@ -57,12 +61,18 @@ enum search_class {
     SEARCH_IS_MUTABLE = 1, /* the model answers: flags, keywords, MODSEQ, sets, ALL */
     SEARCH_IS_IMMUTABLE =
         2,                  /* text, dates, sizes: only the upstream answers; the set may be kept */
-    SEARCH_IS_VOLATILE = 4, /* OLDER, YOUNGER, X-GM-*: only the upstream answers; never kept */
+    SEARCH_IS_VOLATILE = 4, /* OLDER, FUZZY, X-GM-RAW, unknown: only the upstream; never kept */
     SEARCH_USES_SEQ = 8,    /* a message-number set is in it */
     SEARCH_USES_SAVED = 16, /* "$" */
     SEARCH_USES_MODSEQ = 32,
     SEARCH_USES_RECENT = 64,
     SEARCH_USES_8BIT = 128 /* a string is not ASCII */
+};
+
+/* An argument of an unknown key, written anew as what it was. */
+struct search_token {
+    struct slice text; /* decoded */
+    bool is_string;    /* it was quoted or a literal; else an atom */
 };
 
 struct search_node {
@@ -75,9 +85,13 @@ struct search_node {
     struct slice field;
     struct slice text; /* decoded */
     struct seqset set;
+    const struct search_token *tokens;
+    size_t tokens_n;
 };
 
-/* search-key *(SP search-key) up to the end; *root_out is an AND. */
+/* Arguments of an unknown key: an atom that is no known key, a number, or none; then every quoted
+ * string and literal that follows.  (ANNOTATION and INTHREAD have those of their documents.)
+ * search-key *(SP search-key) up to the end; *root_out is an AND. */
 enum status search_parse(struct lexer *lx, struct arena *arena,
                          struct search_node **root_out) MUST_USE;
 
@@ -85,28 +99,30 @@ enum status search_parse(struct lexer *lx, struct arena *arena,
 typedef enum status (*search_resolve_fn)(void *arg, const struct search_node *leaf,
                                          struct ranges *out);
 /* Write the tree for an upstream that will be asked UID SEARCH, every set leaf as `UID <set>`; an
- * empty set as NOT ALL, which selects nothing.  Without charset: the caller writes CHARSET UTF-8
- * when classes has USES_8BIT.  @resolve may be NULL when there is no set leaf. */
+ * empty set as NOT ALL, which selects nothing; an OR of many as ORs of two, as deep as must be.
+ * Without charset: the caller writes CHARSET UTF-8 when classes has USES_8BIT.  @resolve may be
+ * NULL when there is no set leaf. */
 enum status search_write(const struct search_node *node, search_resolve_fn resolve, void *arg,
                          struct outcmd *out) MUST_USE;
 /* The same text with its literals inline: canonical name of a subtree without set leaves (strings
  * as the client meant them, not as it quoted them; single-child AND is its child). */
 enum status search_canonical(const struct search_node *node, struct buf *out) MUST_USE;
 
-/* Evaluate AND, OR, NOT, ALL; @leaf answers for every other key. */
+/* Evaluate AND, OR, NOT, ALL; @leaf answers for every other key (FUZZY is one). */
 bool search_match(const struct search_node *node,
                   bool (*leaf)(void *arg, const struct search_node *leaf), void *arg);
 /* Call @visit for every leaf. */
 void search_visit(const struct search_node *node,
                   void (*visit)(void *arg, const struct search_node *leaf), void *arg);
 
-/* RETURN options, RFC 4731 and 5182. */
+/* RETURN options, RFC 4731, 5182 and 9394. */
 enum search_return {
     SEARCH_RETURN_MIN = 1,
     SEARCH_RETURN_MAX = 2,
     SEARCH_RETURN_ALL = 4,
     SEARCH_RETURN_COUNT = 8,
-    SEARCH_RETURN_SAVE = 16
+    SEARCH_RETURN_SAVE = 16,
+    SEARCH_RETURN_PARTIAL = 32
 };
 
 #endif

@@ -17,6 +17,12 @@ struct slice args__astring(const struct args *args);
 struct slice args__mailbox(const struct args *args);
 /* SP sequence-set. */
 void args__set(const struct args *args, struct seqset *out);
+/* SP partial-range: two numbers, both from the beginning or both ("-1:-100") from the end. */
+struct args_partial {
+    bool is_from_end;
+    uint32_t first, last;
+};
+void args__partial(const struct args *args, struct args_partial *out);
 /* Does " (" follow?  Takes both. */
 bool args__take_list(const struct args *args);
 /* Fail with the words the client is told. */

@@ -20,6 +20,40 @@ void args__copy(const struct args *args)
 /* --- FETCH, STORE -------------------------------------------------------------------------------
  */
 
+static uint32_t partial_number(const struct args *args, bool is_from_end)
+{
+    if (is_from_end) {
+        lexer_expect(args->lx, '-');
+    }
+    uint32_t number = lexer_number(args->lx);
+    if (number == 0) {
+        args__fail(args, "Invalid PARTIAL range");
+    }
+    return number;
+}
+
+void args__partial(const struct args *args, struct args_partial *out)
+{
+    lexer_sp(args->lx);
+    out->is_from_end = lexer_peek(args->lx) == '-';
+    out->first = partial_number(args, out->is_from_end);
+    lexer_expect(args->lx, ':');
+    out->last = partial_number(args, out->is_from_end);
+}
+
+static void fetch_partial(const struct args *args, struct args_fetch *out)
+{
+    struct args_partial partial;
+    if (out->has_partial || !command_is_uid(args->cmd)) {
+        args__fail(args, "One PARTIAL, and only in UID FETCH");
+    }
+    args__partial(args, &partial);
+    out->has_partial = true;
+    out->is_partial_from_end = partial.is_from_end;
+    out->partial_first = partial.first;
+    out->partial_last = partial.last;
+}
+
 void args__fetch(const struct args *args)
 {
     struct args_fetch *out = &args->cmd->args.fetch;
@@ -36,6 +70,8 @@ void args__fetch(const struct args *args)
             out->changedsince = lexer_number64(args->lx);
         } else if (lexer_take_word(args->lx, "VANISHED")) {
             out->is_vanished = true;
+        } else if (lexer_take_word(args->lx, "PARTIAL")) {
+            fetch_partial(args, out);
         } else {
             args__fail(args, "Unknown FETCH modifier");
         }
@@ -120,9 +156,28 @@ static const struct {
     {"COUNT", SEARCH_RETURN_COUNT}, {"SAVE", SEARCH_RETURN_SAVE},
 };
 
-static unsigned take_return_option(const struct args *args)
+/* RFC 9394 3.1: "A single command MUST NOT contain more than one PARTIAL or ALL search return
+ * option". */
+static void return_partial(const struct args *args, struct args_search *out)
+{
+    struct args_partial partial;
+    if (out->has_partial) {
+        args__fail(args, "One PARTIAL only");
+    }
+    args__partial(args, &partial);
+    out->has_partial = true;
+    out->is_partial_from_end = partial.is_from_end;
+    out->partial_first = partial.first;
+    out->partial_last = partial.last;
+}
+
+static unsigned take_return_option(const struct args *args, struct args_search *out)
 {
     struct slice word = lexer_atom(args->lx);
+    if (slice_eq_nocase(word, SLICE("PARTIAL"))) {
+        return_partial(args, out);
+        return SEARCH_RETURN_PARTIAL;
+    }
     for (size_t i = 0; i < sizeof(return_options) / sizeof(return_options[0]); i++) {
         if (slice_eq_nocase(word, slice_str(return_options[i].name))) {
             return return_options[i].bit;
@@ -148,13 +203,16 @@ static void search_return(const struct args *args, struct args_search *out)
     }
     bool more = lexer_peek(args->lx) != ')';
     while (more && lexer_ok(args->lx)) {
-        out->returns |= take_return_option(args);
+        out->returns |= take_return_option(args, out);
         more = lexer_list_more(args->lx);
     }
     lexer_expect(args->lx, ')');
     /* RFC 4731 3.1: "RETURN ()" is "RETURN (ALL)" */
     if (out->returns == 0) {
         out->returns = SEARCH_RETURN_ALL;
+    }
+    if (out->has_partial && (out->returns & SEARCH_RETURN_ALL) != 0) {
+        args__fail(args, "PARTIAL or ALL, not both");
     }
 }
 
@@ -179,10 +237,12 @@ void args__search(const struct args *args)
     search_program(args, out);
 }
 
+/* RFC 5256 3.  DISPLAYFROM and DISPLAYTO (RFC 5957), RELEVANCY (RFC 6203) and whatever there is
+ * besides: the upstream knows whether it has them. */
 static bool is_sort_key(struct slice word)
 {
-    static const char *const keys[] = {"ARRIVAL", "CC",      "DATE", "DISPLAYFROM", "DISPLAYTO",
-                                       "FROM",    "REVERSE", "SIZE", "SUBJECT",     "TO"};
+    static const char *const keys[] = {"ARRIVAL", "CC",   "DATE",    "FROM",
+                                       "REVERSE", "SIZE", "SUBJECT", "TO"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (slice_eq_nocase(word, slice_str(keys[i]))) {
             return true;
@@ -198,14 +258,16 @@ static void sort_program(const struct args *args, struct args_search *out)
     char *text = arena_alloc(args->arena, room);
     size_t n = 0;
     bool is_reverse = false;
+    out->is_sort_plain = true;
     lexer_sp(args->lx);
     lexer_expect(args->lx, '(');
     do {
         struct slice word = lexer_atom(args->lx);
         bool was_reverse = is_reverse;
         is_reverse = slice_eq_nocase(word, SLICE("REVERSE"));
-        if (!is_sort_key(word) || (was_reverse && is_reverse)) {
-            args__fail(args, "Unknown sort key");
+        out->is_sort_plain = out->is_sort_plain && is_sort_key(word);
+        if (was_reverse && is_reverse) {
+            args__fail(args, "REVERSE twice");
         }
         for (size_t i = 0; text != NULL && i < word.len; i++) {
             char c = word.data[i];

@@ -244,7 +244,7 @@ static struct slice take_string(struct lexer *lx, struct arena *arena)
     return text;
 }
 
-static bool at_string(const struct lexer *lx)
+bool lexer__at_string(const struct lexer *lx)
 {
     char c = lexer_peek(lx);
     return c == '"' || c == '{' || (c == '~' && lx->end - lx->at > 1 && lx->at[1] == '{');
@@ -252,7 +252,7 @@ static bool at_string(const struct lexer *lx)
 
 struct slice lexer_string(struct lexer *lx, struct arena *arena)
 {
-    if (!at_string(lx)) {
+    if (!lexer__at_string(lx)) {
         lexer_fail(lx, SYNTAX);
         return (struct slice){"", 0};
     }
@@ -261,7 +261,7 @@ struct slice lexer_string(struct lexer *lx, struct arena *arena)
 
 struct slice lexer_astring(struct lexer *lx, struct arena *arena)
 {
-    return at_string(lx) ? take_string(lx, arena) : take_run(lx, CHAR_ASTRING);
+    return lexer__at_string(lx) ? take_string(lx, arena) : take_run(lx, CHAR_ASTRING);
 }
 
 struct slice lexer_nstring(struct lexer *lx, struct arena *arena)
@@ -271,7 +271,7 @@ struct slice lexer_nstring(struct lexer *lx, struct arena *arena)
 
 struct slice lexer_list_mailbox(struct lexer *lx, struct arena *arena)
 {
-    return at_string(lx) ? take_string(lx, arena) : take_run(lx, CHAR_LIST);
+    return lexer__at_string(lx) ? take_string(lx, arena) : take_run(lx, CHAR_LIST);
 }
 
 struct slice lexer_set_text(struct lexer *lx)

@@ -47,6 +47,7 @@ static const struct searchkey_row rows[] = {
     {"X-GM-LABELS", SEARCH_GM_LABELS, SEARCHKEY_TEXT, 0, false},
     {"X-GM-MSGID", SEARCH_GM_MSGID, SEARCHKEY_NUMBER, 0, false},
     {"X-GM-THRID", SEARCH_GM_THRID, SEARCHKEY_NUMBER, 0, false},
+    {"FILTER", SEARCH_FILTER, SEARCHKEY_ATOM, 0, false},
 };
 
 enum { ROWS_N = sizeof(rows) / sizeof(rows[0]) };
@@ -56,6 +57,30 @@ const struct searchkey_row *searchkey__find(struct slice name)
     for (size_t i = 0; i < ROWS_N; i++) {
         if (slice_eq_nocase(name, slice_str(rows[i].name))) {
             return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+bool searchkey__is_known(struct slice word)
+{
+    static const char *const others[] = {"NOT", "OR", "FUZZY", "$"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (slice_eq_nocase(word, slice_str(others[i]))) {
+            return true;
+        }
+    }
+    return searchkey__find(word) != NULL;
+}
+
+/* RFC 5257 8 (entry, attribute, value); draft-ietf-morg-inthread (algorithm, key). */
+const struct searchkey_foreign *searchkey__foreign(struct slice name)
+{
+    static const struct searchkey_foreign foreign[] = {{"ANNOTATION", 3, false},
+                                                       {"INTHREAD", 1, true}};
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        if (slice_eq_nocase(name, slice_str(foreign[i].name))) {
+            return &foreign[i];
         }
     }
     return NULL;
@@ -111,6 +136,9 @@ unsigned searchkey__classes(enum search_key key)
         [SEARCH_GM_LABELS] = SEARCH_IS_VOLATILE,
         [SEARCH_GM_MSGID] = SEARCH_IS_IMMUTABLE,
         [SEARCH_GM_THRID] = SEARCH_IS_VOLATILE,
+        [SEARCH_FILTER] = SEARCH_IS_VOLATILE,
+        [SEARCH_FUZZY] = SEARCH_IS_VOLATILE,
+        [SEARCH_UNKNOWN] = SEARCH_IS_VOLATILE,
     };
     return classes[key];
 }

@@ -23,6 +23,16 @@ struct searchkey_row {
 };
 
 const struct searchkey_row *searchkey__find(struct slice name);
+/* Also NOT, OR, FUZZY, and "$": a word that begins a key of its own. */
+bool searchkey__is_known(struct slice word);
+
+/* Keys that a server may know and whose arguments cannot be guessed. */
+struct searchkey_foreign {
+    const char *name;
+    size_t args;  /* of any shape */
+    bool has_key; /* then a search-key */
+};
+const struct searchkey_foreign *searchkey__foreign(struct slice name);
 /* The row that writes @node's key (never a negated one). */
 const struct searchkey_row *searchkey__row(const struct search_node *node);
 unsigned searchkey__classes(enum search_key key);

@@ -1,6 +1,8 @@
 #include "imap/searchtree.h"
 
+#include "grow_p.h"
 #include "imap/date.h"
+#include "lexer_p.h"
 #include "searchkey_p.h"
 
 /* Parsing.  Writing and walking are in searchwrite.c. */
@@ -27,14 +29,19 @@ static struct search_node *new_node(struct parse *p, enum search_key key)
     return node;
 }
 
-static struct slice take_text(struct parse *p, struct search_node *node)
+static void mark_8bit(struct search_node *node, struct slice text)
 {
-    struct slice text = lexer_astring(p->lx, p->arena);
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.data[i] > 127) {
             node->classes |= SEARCH_USES_8BIT;
         }
     }
+}
+
+static struct slice take_text(struct parse *p, struct search_node *node)
+{
+    struct slice text = lexer_astring(p->lx, p->arena);
+    mark_8bit(node, text);
     return text;
 }
 
@@ -189,6 +196,91 @@ static struct search_node *take_bare_set(struct parse *p)
     return node;
 }
 
+/* A key whose child only the upstream looks at.  What the child uses of ours it still uses. */
+static void adopt(struct search_node *node, struct search_node *child)
+{
+    const unsigned ours = SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE;
+    if (child != NULL) {
+        node->child = child;
+        node->classes |= child->classes & ~ours;
+    }
+}
+
+static struct search_node *take_fuzzy(struct parse *p, size_t depth)
+{
+    struct search_node *node = new_node(p, SEARCH_FUZZY);
+    lexer_sp(p->lx);
+    if (node != NULL) {
+        adopt(node, take_key(p, depth));
+    }
+    return node;
+}
+
+/* --- unknown keys ------------------------------------------------------------------------------- */
+
+struct tokens {
+    struct search_token *at;
+    size_t n;
+    size_t cap;
+};
+
+static void take_token(struct parse *p, struct search_node *node, struct tokens *tokens)
+{
+    lexer_sp(p->lx);
+    struct search_token token = {.is_string = lexer__at_string(p->lx)};
+    token.text = lexer_list_mailbox(p->lx, p->arena);
+    mark_8bit(node, token.text);
+    struct search_token *at = tokens->n < SEARCH_TOKENS_MAX
+                                  ? grow__array(p->arena, tokens->at, tokens->n, &tokens->cap,
+                                                sizeof(token))
+                                  : NULL;
+    if (at == NULL) {
+        lexer_fail(p->lx, LIMIT);
+        return;
+    }
+    at[tokens->n++] = token;
+    tokens->at = at;
+}
+
+/* Is an argument next, and not a key or a parenthesis? */
+static bool has_token(const struct parse *p, bool may_be_atom)
+{
+    struct lexer ahead = *p->lx;
+    if (lexer_peek(&ahead) != ' ' || lexer_at_end(&ahead)) {
+        return false;
+    }
+    lexer_sp(&ahead);
+    if (lexer__at_string(&ahead)) {
+        return true;
+    }
+    if (!may_be_atom || !lexer_is_astring_char(lexer_peek(&ahead))) {
+        return false;
+    }
+    return !searchkey__is_known(lexer_astring(&ahead, p->arena));
+}
+
+static struct search_node *take_unknown(struct parse *p, struct slice word, size_t depth)
+{
+    const struct searchkey_foreign *foreign = searchkey__foreign(word);
+    struct search_node *node = lexer_ok(p->lx) ? new_node(p, SEARCH_UNKNOWN) : NULL;
+    struct tokens tokens = {0};
+    if (node == NULL) {
+        return NULL;
+    }
+    node->text = word;
+    while (lexer_ok(p->lx) &&
+           (foreign != NULL ? tokens.n < foreign->args : has_token(p, tokens.n == 0))) {
+        take_token(p, node, &tokens);
+    }
+    node->tokens = tokens.at;
+    node->tokens_n = tokens.n;
+    if (foreign != NULL && foreign->has_key) {
+        lexer_sp(p->lx);
+        adopt(node, take_key(p, depth));
+    }
+    return node;
+}
+
 static struct search_node *take_word(struct parse *p, size_t depth)
 {
     if (lexer_take_word(p->lx, "NOT")) {
@@ -198,10 +290,13 @@ static struct search_node *take_word(struct parse *p, size_t depth)
     if (lexer_take_word(p->lx, "OR")) {
         return take_or(p, depth);
     }
-    const struct searchkey_row *row = searchkey__find(lexer_atom(p->lx));
+    if (lexer_take_word(p->lx, "FUZZY")) {
+        return take_fuzzy(p, depth);
+    }
+    struct slice word = lexer_atom(p->lx);
+    const struct searchkey_row *row = searchkey__find(word);
     if (row == NULL) {
-        lexer_fail(p->lx, SYNTAX);
-        return NULL;
+        return take_unknown(p, word, depth);
     }
     struct search_node *node = new_node(p, row->key);
     if (node == NULL) {

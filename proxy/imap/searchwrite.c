@@ -80,6 +80,50 @@ static enum status write_children(const struct writer *w, const struct search_no
     return OK;
 }
 
+/* OR takes two keys.  Halves, so that the upstream's parser need not go deeper than the client's
+ * words made it go: a tree of n leaves is never flatter. */
+static enum status write_or(const struct writer *w, const struct search_node *first, size_t n)
+{
+    const struct search_node *second = first;
+    if (n == 1) {
+        return write_key(w, first);
+    }
+    for (size_t i = 0; i < n / 2; i++) {
+        second = second->next;
+    }
+    outcmd_str(w->out, "OR ");
+    TRY(write_or(w, first, n / 2));
+    outcmd_str(w->out, " ");
+    return write_or(w, second, n - n / 2);
+}
+
+static size_t count(const struct search_node *first)
+{
+    size_t n = 0;
+    for (; first != NULL; first = first->next) {
+        n++;
+    }
+    return n;
+}
+
+static enum status write_unknown(const struct writer *w, const struct search_node *node)
+{
+    outcmd_token(w->out, node->text);
+    for (size_t i = 0; i < node->tokens_n; i++) {
+        outcmd_str(w->out, " ");
+        if (node->tokens[i].is_string) {
+            outcmd_string(w->out, node->tokens[i].text);
+        } else {
+            outcmd_token(w->out, node->tokens[i].text);
+        }
+    }
+    if (node->child != NULL) {
+        outcmd_str(w->out, " ");
+        TRY(write_key(w, node->child));
+    }
+    return OK;
+}
+
 /* One search-key: an AND of several goes into parentheses. */
 static enum status write_key(const struct writer *w, const struct search_node *node)
 {
@@ -93,8 +137,14 @@ static enum status write_key(const struct writer *w, const struct search_node *n
         return OK;
     }
     if (node->key == SEARCH_OR) {
-        outcmd_str(w->out, "OR ");
-        return write_children(w, node);
+        return write_or(w, node->child, count(node->child));
+    }
+    if (node->key == SEARCH_FUZZY) {
+        outcmd_str(w->out, "FUZZY ");
+        return write_key(w, node->child);
+    }
+    if (node->key == SEARCH_UNKNOWN) {
+        return write_unknown(w, node);
     }
     if (node->key == SEARCH_NOT) {
         if (node->child->key == SEARCH_FLAG || node->child->key == SEARCH_KEYWORD) {
@@ -141,6 +191,17 @@ static bool match_all(const struct search_node *child,
     return true;
 }
 
+static bool match_any(const struct search_node *child,
+                      bool (*leaf)(void *arg, const struct search_node *leaf), void *arg)
+{
+    for (; child != NULL; child = child->next) {
+        if (search_match(child, leaf, arg)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool search_match(const struct search_node *node,
                   bool (*leaf)(void *arg, const struct search_node *leaf), void *arg)
 {
@@ -148,7 +209,7 @@ bool search_match(const struct search_node *node,
         return match_all(node->child, leaf, arg);
     }
     if (node->key == SEARCH_OR) {
-        return search_match(node->child, leaf, arg) || search_match(node->child->next, leaf, arg);
+        return match_any(node->child, leaf, arg);
     }
     if (node->key == SEARCH_NOT) {
         return !search_match(node->child, leaf, arg);

@@ -30,6 +30,9 @@ static void attach(struct session *session, struct job *job)
 static const char *objection(const struct session *session, const struct job *job)
 {
     const struct args_fetch *args = &job->parsed.args.fetch;
+    if (args->has_partial) {
+        return "BAD Unknown FETCH modifier";
+    }
     if (args->is_vanished &&
         (!command_is_uid(&job->parsed) || (session->enabled & ENABLED_QRESYNC) == 0)) {
         return "BAD VANISHED needs UID FETCH and QRESYNC";

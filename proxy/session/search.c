@@ -164,6 +164,10 @@ static enum step ask_modseqs(struct session *session, struct job *job)
 static enum step run_search(struct session *session, struct job *job)
 {
     struct search_work *work = job->work;
+    if (job->parsed.args.search.has_partial) {
+        job_finish_str(session, job, "BAD Unknown RETURN option");
+        return STEP_DONE;
+    }
     if (!work->run.is_begun) {
         search_run_begin(&work->run, session, job);
     }
