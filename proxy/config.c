@@ -362,7 +362,7 @@ static bool build_upstreams(struct built *built, cfg_t *cfg, struct reader *read
 
 static bool build_from(struct built *built, cfg_t *cfg, struct reader *reader)
 {
-    static const char *const single[] = {"tls", "cache", "auth", "limits", "log"};
+    static const char *const single[] = {"tls", "cache", "search", "auth", "limits", "log"};
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
         store_section(&built->arena, &built->settings, cfg_getsec(cfg, single[i]));
     }
@@ -513,6 +513,7 @@ static struct built *create_built(void)
     built->settings.cache_dir = CONFIG_DEFAULT_CACHE_DIR;
     built->settings.cache_size_bytes = 10ULL << 30;
     settings_default_auth(&built->settings);
+    settings_default_search(&built->settings);
     built->settings.verify_every = 1000;
     built->settings.log_level = "info";
     built->settings.destroy = destroy_built;

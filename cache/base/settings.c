@@ -32,6 +32,12 @@ void settings_default_auth(struct settings *settings)
     settings->auth_share_secret = false;
 }
 
+void settings_default_search(struct settings *settings)
+{
+    settings->search_settle_ms = 5 * 60 * 1000;
+    settings->search_remember = 256;
+}
+
 void settings_default_upstream(struct upstream_settings *upstream)
 {
     *upstream = (struct upstream_settings){

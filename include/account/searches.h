@@ -3,12 +3,12 @@
 /* What the upstream has said of one mailbox's messages and of criteria that only it can evaluate
  * (imap/searchcanon.h: a "part"): for each part the UIDs it was asked about (known) and those that
  * matched (hit).  Each part is asked about each message once, whoever asks, in closed sets of UIDs,
- * all commands in one flight; what is remembered goes to the store, too.
+ * all commands in one flight.
  * A message that a full-text index may not have yet (unsettled: `search.settle`) is asked about each
  * time.  What was answered NO, BAD, in part only, or by a link that was lost is not remembered.
  * Belongs to one feed and one store id: another mailbox under the same name begins with none.
  * Owner of memory: the feed.  Limits: `search.remember` parts a mailbox, SEARCHES_BYTES_MAX of them in
- * memory; parts with a name beyond STORE_SEARCH_NAME_MAX are asked each time.
+ * memory; parts with a name beyond 4,096 octets are asked each time.
  * Thread: loop.  Design section 6, protocol.md 2.7. */
 #include "base/slice.h"
 #include "base/status.h"
@@ -24,7 +24,7 @@ enum { SEARCHES_BYTES_MAX = 16 * 1024 * 1024 };
 /* Of the feed's mailbox.  NULL: UIDVALIDITY is not known yet. */
 struct searches *feed_searches(struct feed *feed);
 
-/* Borrowed until the next call here or the end of the turn; hit is a subset of known. */
+/* Borrowed until the caller returns to the loop, or asks; hit is a subset of known. */
 struct search_known {
     const struct bitmap *known, *hit;
 };
@@ -32,6 +32,10 @@ struct search_known {
  * False: this upstream never accepted it (@out is left alone); also for volatile parts. */
 bool searches_find(struct searches *searches, const struct search_part *part, struct slice charset,
                    struct search_known *out);
+/* The same was found out by a command of another kind (SORT), answered OK by a link that knew all of
+ * @asked when it was sent: what is old enough of it is remembered. */
+void searches_learn(struct searches *searches, const struct search_part *part,
+                    struct slice charset, const struct bitmap *asked, const struct bitmap *hit);
 
 struct search_answer {
     enum status status; /* OK; DENIED, PROTOCOL: @refusal; NETWORK, TIMEOUT, CANCELED ... */

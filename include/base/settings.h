@@ -70,6 +70,8 @@ struct settings {
     uint32_t auth_failures_per_login; /* a minute; 0: any number */
     uint32_t auth_failures_per_address;
     bool auth_share_secret; /* each secret of a login is an account of its own */
+    uint32_t search_settle_ms; /* a message younger than this may not be in the upstream's index yet */
+    uint32_t search_remember;  /* criteria per mailbox whose results are kept */
     const char *log_level;
     const char *tls_cert_file;
     const char *tls_key_file;
@@ -77,9 +79,10 @@ struct settings {
     void (*destroy)(struct settings *settings); /* by the last holder */
 };
 
-/* The defaults of the limits, of logins and of an upstream; strings stay NULL. */
+/* The defaults of the limits, of logins, of searches and of an upstream; strings stay NULL. */
 void settings_default_limits(struct limit_settings *limits);
 void settings_default_auth(struct settings *settings);
+void settings_default_search(struct settings *settings);
 void settings_default_upstream(struct upstream_settings *upstream);
 
 const struct settings *settings_hold(const struct settings *settings);

@@ -20,6 +20,10 @@
     X(fetch_hits)                                                                                  \
     X(fetch_misses)                                                                                \
     X(fetch_joins)                                                                                 \
+    X(search_hits)  /* SEARCHes of clients with criteria of the upstream, and nothing was asked */ \
+    X(search_asks)  /* commands that were sent */                                                  \
+    X(search_joins) /* asked for while it was under way */                                         \
+    X(search_uids)  /* UIDs named in them */                                                       \
     X(verify_checks)                                                                               \
     X(verify_mismatches)                                                                           \
     X(store_commits)                                                                               \

@@ -1,6 +1,6 @@
 #ifndef IMAP_DATE_H
 #define IMAP_DATE_H
-/* Dates of the protocol, checked and kept as text: the proxy never reckons with them.
+/* Dates of the protocol, checked and kept as text; reckoned with only to tell how old a message is.
  * Thread: any.   RFC 3501 section 9 date, date-time. */
 #include "base/slice.h"
 
@@ -11,5 +11,7 @@ bool date_check(struct slice text, char out[DATE_TEXT_MAX + 1]);
 /* `" 1-Feb-2026 10:11:12 +0000"` without its quotes; leading blank or 0 are one; canonical (two
  * columns with a blank) into @out. */
 bool date_time_check(struct slice text, char out[DATE_TIME_TEXT_MAX + 1]);
+/* The same text (without quotes) as seconds since 1970. */
+bool date_time_seconds(struct slice text, int64_t *seconds_out);
 
 #endif

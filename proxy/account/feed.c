@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "feed_sync_p.h"
+#include "searches_p.h"
 #include "shadow_p.h"
 #include "twins_p.h"
 #include "base/alloc.h"
@@ -181,6 +182,7 @@ void feed__destroy(struct feed *feed)
     if (feed->state == FEED_LIVE) {
         feed__persist(feed);
     }
+    searches__end(&feed->searches);
     feed->state = FEED_ENDED;
     HASH_DEL(account->feeds, feed);
     budget__leave(feed);
@@ -683,6 +685,7 @@ void feed__live(struct feed *feed)
     if (!is_complete) {
         feed__open_early(feed); /* those who wait for flags go on */
     }
+    searches__live(feed);
     link_want_idle(feed->slot->link, true);
     feed__opens_done(feed);
     feed__refreshes_done(feed, OK);

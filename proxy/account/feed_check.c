@@ -1,6 +1,7 @@
 /* Is it still the same mailbox?  A kept model is believed only if a sample of its messages still is
  * what it was: names are deleted and made again, and weak servers reuse UIDVALIDITY (protocol T6). */
 #include "feed_sync_p.h"
+#include "searches_p.h"
 #include "base/log.h"
 #include "imap/outcmd.h"
 #include "store/record.h"
@@ -126,6 +127,7 @@ bool feed__forget_model(struct feed *feed)
     ranges_reset(&feed->earlier);
     request__fail_waiting(&feed->waiting, CANCELED); /* they are about the other mailbox */
     request__forget_selection(feed);
+    searches__end(&feed->searches);
     if (feed->plan != NULL) {
         plan_destroy(&feed->plan);
     }

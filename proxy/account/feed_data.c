@@ -4,6 +4,7 @@
  * the tail is mail whose UIDs we have yet to ask for.  Where numbers cannot be followed the count is
  * marked lost and UID SEARCH ALL decides (protocol T25). */
 #include "feed_sync_p.h"
+#include "searches_p.h"
 #include "base/log.h"
 #include "imap/flags.h"
 #include "model/uidset.h"
@@ -96,6 +97,8 @@ static void add_message(struct feed *feed, const struct news *news, uint32_t fla
                                    : mailbox_add(feed->mailbox, &entry);
     if (st != OK) {
         lose_count(feed, "a message out of order");
+    } else if (feed->state == FEED_LIVE) {
+        searches__arrived(feed, news->uid);
     }
     feed__changed(feed);
     check_size(feed);

@@ -45,6 +45,7 @@ typedef void feed_done_fn(struct feed *feed, enum status st, const struct respon
 
 struct map;
 struct runs;
+struct searches;
 struct gone;
 
 struct feed {
@@ -64,6 +65,7 @@ struct feed {
     uint64_t left_ms; /* when the last user left */
     struct feed_cmd *cmds; /* of its own, in flight */
     uint64_t store_id; /* 0: UIDVALIDITY not known yet */
+    struct searches *searches; /* of that id; NULL: the same */
     struct feed_user *users;
     struct open_request *opens;
     struct refresh_request *refreshes;

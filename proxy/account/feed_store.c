@@ -1,5 +1,6 @@
 /* The kept model: read once when the mailbox's UIDVALIDITY is known, written at sync points. */
 #include "feed_p.h"
+#include "searches_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "model/pack.h"
@@ -43,6 +44,7 @@ void feed__load(struct feed *feed, uint32_t uidvalidity)
         feed->store_id = 0; /* a name too long to be kept: everything is asked upstream */
         return;
     }
+    searches__begin(feed);
     store_read_begin(store);
     enum status st = load(feed);
     store_read_end(store);

@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "feed_sync_p.h"
+#include "searches_p.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "imap/emit.h"
@@ -552,6 +553,9 @@ static void begin_sync(struct feed *feed)
     }
     bool is_kept = feed->knows != FEED_KNOWS_NOTHING;
     feed->must_prove = is_kept && uidnext_fell(feed);
+    if (feed->must_prove) {
+        searches__forget(feed);
+    }
     take_facts(feed);
     if (!is_kept && feed->exists >= FEED_UNKNOWN_MANY) {
         request__expect_bodies(feed->account);

@@ -107,3 +107,31 @@ bool date_time_check(struct slice text, char out[DATE_TIME_TEXT_MAX + 1])
     out[n + 15] = '\0';
     return true;
 }
+
+/* Days since 1 March of year 0; years begin in March, so that the day that may be missing is the last. */
+static int64_t day_number(const struct day *day)
+{
+    int64_t month = (int64_t)(day->month + 10) % 12;
+    int64_t year = (int64_t)day->year - (day->month < 2 ? 1 : 0);
+    return 365 * year + year / 4 - year / 100 + year / 400 + (month * 306 + 5) / 10 + day->day - 1;
+}
+
+bool date_time_seconds(struct slice text, int64_t *seconds_out)
+{
+    static const struct day first = {.day = 1, .month = 0, .year = 1970};
+    char at[DATE_TIME_TEXT_MAX + 1];
+    struct day day;
+    unsigned hour, minute, second, zone_hours, zone_minutes;
+    if (!date_time_check(text, at)) {
+        return false;
+    }
+    at[0] = at[0] == ' ' ? '0' : at[0];
+    bool is_sound = digits(at, 2, &day.day) && month_and_year(at + 2, &day) &&
+                    digits(at + 12, 2, &hour) && digits(at + 15, 2, &minute) &&
+                    digits(at + 18, 2, &second) && digits(at + 22, 2, &zone_hours) &&
+                    digits(at + 24, 2, &zone_minutes);
+    int64_t zone = ((int64_t)zone_hours * 60 + zone_minutes) * 60;
+    *seconds_out = (day_number(&day) - day_number(&first)) * 86400 +
+                   ((int64_t)hour * 60 + minute) * 60 + second + (at[21] == '-' ? zone : -zone);
+    return is_sound;
+}

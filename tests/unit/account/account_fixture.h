@@ -194,7 +194,7 @@ static inline void office_on_conn(void *arg, struct conn *conn, enum conn_event 
         buf_add(&peer->in, in);
         conn_consume(peer->conn, n);
     }
-    char line[4096];
+    char line[16384];
     size_t n;
     while (peer->conn != NULL && (n = slice_find(buf_slice(&peer->in), '\n')) < peer->in.len) {
         assert_true(n < sizeof(line));

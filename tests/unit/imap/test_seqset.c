@@ -111,6 +111,26 @@ static void flags(void **state)
     assert_int_equal(flag_find(SLICE("\\deleted")), IMAP_FLAG_DELETED);
 }
 
+static void dates_as_seconds(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds;
+    } cases[] = {{" 1-Jan-1970 00:00:00 +0000", 0},
+                 {"29-Feb-2000 12:30:15 +0100", 951823815},
+                 {"1-Mar-2024 00:00:00 +0000", 1709251200},
+                 {"31-Dec-1999 23:59:59 -0730", 946711799},
+                 {"01-Feb-2026 10:11:12 +0000", 1769940672}};
+    int64_t seconds;
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(date_time_seconds(slice_str(cases[i].text), &seconds));
+        assert_int_equal(seconds, cases[i].seconds);
+    }
+    assert_false(date_time_seconds(SLICE("32-Jan-1970 00:00:00 +0000"), &seconds));
+    assert_false(date_time_seconds(SLICE(""), &seconds));
+}
+
 static void dates(void **state)
 {
     (void)state;
@@ -187,7 +207,8 @@ static void utf7_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sets), TEST(many_parts_in_the_worst_order), TEST(flags), TEST(dates), TEST(utf7_names),
+        TEST(sets), TEST(many_parts_in_the_worst_order), TEST(flags), TEST(dates),
+        TEST(dates_as_seconds), TEST(utf7_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

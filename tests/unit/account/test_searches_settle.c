@@ -1,0 +1,197 @@
+/* Messages that a full-text index may not have yet are answered about and not remembered. */
+#include <time.h>
+
+#include "searches_fixture.h"
+
+#define SETTLE_MS (60 * 60 * 1000)
+#define DATES "UID FETCH 1,3,5,7 (UID INTERNALDATE)"
+
+/* INTERNALDATE of so many seconds ago, in the zone that India has. */
+static const char *ago(long seconds, char out[64])
+{
+    struct tm tm;
+    time_t then = time(NULL) - seconds + (5 * 60 + 30) * 60;
+    gmtime_r(&then, &tm);
+    strftime(out, 64, "\"%d-%b-%Y %H:%M:%S +0530\"", &tm);
+    return out;
+}
+
+/* Four messages: three old, the third young. */
+static void add_dates(struct office *office, char text[512])
+{
+    char date[4][64];
+    snprintf(text, 512,
+             "* 1 FETCH (UID 1 INTERNALDATE %s)\r\n* 2 FETCH (UID 3 INTERNALDATE %s)\r\n"
+             "* 3 FETCH (UID 5 INTERNALDATE %s)\r\n* 4 FETCH (UID 7 INTERNALDATE %s)\r\n"
+             "$ OK done\r\n",
+             ago(4000, date[0]), ago(86400, date[1]), ago(60, date[2]), ago(4000, date[3]));
+    office_rule_add(office, DATES, text, 1);
+}
+
+static void push_new(struct office *office)
+{
+    office_rule_add(office, "UID FETCH 8:* (UID FLAGS MODSEQ)",
+                    "* 5 FETCH (UID 9 FLAGS () MODSEQ (12))\r\n$ OK done\r\n", 1);
+    office_push(office, "* 5 EXISTS\r\n");
+    refresh(office);
+    assert_int_equal(mailbox_last_uid(box()), 9);
+    buf_reset(&office->log);
+}
+
+static void test_young_at_the_opening(void **state)
+{
+    struct office office;
+    char dates[512];
+    (void)state;
+    begin_with(&office, CAPS, SETTLE_MS);
+    add_dates(&office, dates);
+    office_rule_add(&office, "UID SEARCH", "* SEARCH 1 5\r\n$ OK done\r\n", 1);
+    ask_about(0, "BODY a", "1,3,5,7");
+    ask_about(1, "BODY a", "5");
+    office_run(&office, answered);
+    assert_string_equal(asker[0].hit, "1,5");
+    assert_string_equal(asker[1].hit, "5");
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), "1,3,7 / 1");
+    assert_non_null(strstr(office_log(&office), DATES));
+    buf_reset(&office.log);
+    ask_about(0, "BODY a", "1,3,5,7"); /* the young one again, its date is known */
+    office_run(&office, answered);
+    assert_string_equal(office_log(&office), "UID SEARCH UID 5 BODY \"a\";");
+    finish(&office);
+}
+
+/* The dates come after the answer: what was said is kept until then. */
+static void test_dates_come_later(void **state)
+{
+    struct office office;
+    char dates[512];
+    (void)state;
+    begin_with(&office, CAPS, SETTLE_MS);
+    office_rule_add(&office, DATES, "", 1);
+    ask_about(0, "BODY a", "1,3,5,7");
+    ask_about(1, "BODY b", "1,3,5,7");
+    office_run_ms(&office, 50);
+    struct peer *peer = office_selected(&office);
+    assert_int_equal(office.peers_n, 1);
+    office.rules_n = 0;
+    add_dates(&office, dates);
+    assert_string_equal(known_of("BODY a"), " / ");
+    office_answer(peer, peer->tag, dates);
+    office_run(&office, answered);
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), "1,3,7 / ");
+    assert_string_equal(known_of("BODY b"), "1,3,7 / ");
+    finish(&office);
+}
+
+/* Who does not tell how old they are is asked again until they are old for certain. */
+static void test_dates_are_not_told(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 300);
+    office_rule_add(&office, "UID FETCH", "$ NO not now\r\n", 0);
+    ask_about(0, "BODY a", "1,3,5,7");
+    office_run(&office, answered);
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), " / ");
+    office_run_ms(&office, 350);
+    ask_about(0, "BODY a", "1,3,5,7");
+    office_run(&office, answered);
+    assert_string_equal(known_of("BODY a"), "1,3,5,7 / ");
+    finish(&office);
+}
+
+static void test_young_when_it_arrives(void **state)
+{
+    struct office office;
+    char dates[512];
+    (void)state;
+    begin_with(&office, CAPS, SETTLE_MS);
+    add_dates(&office, dates);
+    push_new(&office);
+    ask_about(0, "BODY a", "1,3,5,7,9");
+    office_run(&office, answered);
+    office_run_ms(&office, 50);
+    assert_string_equal(asker[0].asked, "1,3,5,7,9");
+    assert_string_equal(known_of("BODY a"), "1,3,7 / ");
+    assert_null(strstr(office_log(&office), "9 (UID INTERNALDATE)"));
+    finish(&office);
+}
+
+static void test_settles_as_time_passes(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 300);
+    office_run_ms(&office, 350);
+    push_new(&office);
+    ask_about(0, "BODY a", "1,9");
+    office_run(&office, answered);
+    assert_string_equal(known_of("BODY a"), "1 / ");
+    office_run_ms(&office, 350);
+    ask_about(0, "BODY a", "1,9");
+    office_run(&office, answered);
+    assert_string_equal(known_of("BODY a"), "1,9 / ");
+    assert_string_equal(office_log(&office),
+                        "UID SEARCH UID 1,9 BODY \"a\";UID SEARCH UID 9 BODY \"a\";");
+    finish(&office);
+}
+
+static void test_off(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    push_new(&office);
+    ask_about(0, "BODY a", "1,9");
+    office_run(&office, answered);
+    assert_string_equal(known_of("BODY a"), "1,9 / ");
+    finish(&office);
+}
+
+/* After a gap only what may have come in it is suspect. */
+static void test_after_a_gap(void **state)
+{
+    struct office office;
+    char dates[512], date[64], one[200];
+    (void)state;
+    begin_with(&office, CAPS, SETTLE_MS);
+    add_dates(&office, dates);
+    ask_about(0, "BODY a", "1,3,5,7");
+    office_run(&office, answered);
+    office_rule_add(&office, "SELECT", SELECTED("5", "7", "10"), 0);
+    office_rule_add(&office, "UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
+                    "* 5 FETCH (UID 9 FLAGS () MODSEQ (10))\r\n$ OK done\r\n", 1);
+    snprintf(one, sizeof(one), "* 5 FETCH (UID 9 INTERNALDATE %s)\r\n$ OK done\r\n", ago(9, date));
+    office_rule_add(&office, "UID FETCH 9 (UID INTERNALDATE)", one, 1);
+    office_cut(office_selected(&office));
+    office_run_ms(&office, 100);
+    refresh(&office);
+    assert_int_equal(mailbox_last_uid(box()), 9);
+    buf_reset(&office.log);
+    ask_about(0, "BODY a", "1,3,7,9");
+    office_run(&office, answered);
+    office_run_ms(&office, 50);
+    assert_non_null(strstr(office_log(&office), "UID FETCH 9 (UID INTERNALDATE)"));
+    assert_string_equal(known_of("BODY a"), "1,3,7 / ");
+    finish(&office);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_young_at_the_opening),
+        cmocka_unit_test(test_dates_come_later),
+        cmocka_unit_test(test_dates_are_not_told),
+        cmocka_unit_test(test_young_when_it_arrives),
+        cmocka_unit_test(test_settles_as_time_passes),
+        cmocka_unit_test(test_off),
+        cmocka_unit_test(test_after_a_gap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
