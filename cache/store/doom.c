@@ -69,7 +69,8 @@ static bool bury_mailbox(struct store *store)
     write_state_drop(&txn, id);
     struct range all = {0, UINT32_MAX};
     struct deleted deleted = write_messages_delete(store, &txn, id, all, EVICT_BATCH);
-    if (deleted.n < EVICT_BATCH && forget_uses(&txn, id)) {
+    struct deleted searches = write_searches_delete(&txn, id, EVICT_BATCH);
+    if (deleted.n < EVICT_BATCH && searches.n < EVICT_BATCH && forget_uses(&txn, id)) {
         struct key key = key_id(id);
         txn_del(&txn, DBI_DOOMED, &key);
     }

@@ -28,6 +28,8 @@ static const struct {
     [DBI_STATE] = {"state", 1U << ENV_INDEX},
     [DBI_MESSAGES] = {"messages", 1U << ENV_INDEX},
     [DBI_USED] = {"used", 1U << ENV_INDEX},
+    [DBI_SEARCHES] = {"searches", 1U << ENV_INDEX},
+    [DBI_SEARCHED] = {"searched", 1U << ENV_INDEX},
     [DBI_CHUNKS] = {"chunks", 1U << ENV_CONTENT},
     [DBI_INFO] = {"info", 1U << ENV_CONTENT},
     [DBI_STAGED] = {"staged", 1U << ENV_CONTENT},
@@ -312,6 +314,12 @@ static bool is_damage(int rc)
     return rc < 0 || rc == EINVAL;
 }
 
+/* What is upgraded needs nothing but the new number, which the first write of each start brings. */
+static bool is_schema_known(uint64_t schema)
+{
+    return schema == ENV_SCHEMA || schema == ENV_SCHEMA_UPGRADED;
+}
+
 /* OK, STALE (no record, another schema or incarnation: drop it), CORRUPT. */
 static enum status read_meta(struct env *env, uint64_t want_incarnation, struct env_meta *out)
 {
@@ -325,7 +333,7 @@ static enum status read_meta(struct env *env, uint64_t want_incarnation, struct 
     } else if (value.len < 16 ||
                XXH3_64bits(value.data + 8, value.len - 8) != load_u64(value.data)) {
         st = CORRUPT;
-    } else if (load_u64(value.data + 8) != ENV_SCHEMA || value.len != META_BYTES) {
+    } else if (!is_schema_known(load_u64(value.data + 8)) || value.len != META_BYTES) {
         LOG(LOG_WARN, "store", "msg=\"another schema, dropped\" env=%s found=%llu", env->name,
             (unsigned long long)load_u64(value.data + 8));
         st = STALE;

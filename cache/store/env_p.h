@@ -19,6 +19,8 @@ enum dbi {
     DBI_STATE,     /* mailbox id, 0 | block + 1 -> header | block */
     DBI_MESSAGES,  /* mailbox id, uid -> items and content pointers */
     DBI_USED,      /* mailbox id, uid / 256 -> hour of last use */
+    DBI_SEARCHES,  /* mailbox id, hash of the criteria -> which messages match */
+    DBI_SEARCHED,  /* the same -> order of last use, length */
     DBI_CHUNKS,    /* content id, number -> octets */
     DBI_INFO,      /* content id -> size, hour of last use: it is whole */
     DBI_STAGED,    /* content id: not yet whole */
@@ -52,7 +54,8 @@ struct env {
     uint64_t synced_at_ms;
 };
 
-enum { ENV_SECRET_BYTES = 192, ENV_SCHEMA = 1 };
+enum { ENV_SECRET_BYTES = 192, ENV_SCHEMA = 2, ENV_SCHEMA_UPGRADED = 1 };
+/* Schemas: 1 had no searches, and nothing else is different. */
 
 /* What both environments say about themselves. */
 struct env_meta {

@@ -40,6 +40,9 @@ static struct deleted evict_block(struct store *store, struct txn *txn, struct t
         write_state_drop(txn, what.id);
         return (struct deleted){1, 0};
     }
+    if (what.block == BLOCK_SEARCHES) {
+        return write_searches_delete(txn, what.id, SIZE_MAX);
+    }
     struct range uids = {what.block * BLOCK_UIDS, what.block * BLOCK_UIDS + (BLOCK_UIDS - 1)};
     return write_messages_delete(store, txn, what.id, uids, SIZE_MAX);
 }

@@ -18,6 +18,10 @@ enum op_kind {
     OP_ITEM,           /* op_item: index */
     OP_STATE,          /* op_state: index */
     OP_STATE_DROP,     /* op_state: index */
+    OP_SEARCH,         /* op_search: index */
+    OP_SEARCH_USE,     /* op_search: index */
+    OP_SEARCH_DROP,    /* op_search: index */
+    OP_SEARCHES_DROP,  /* store_op: index */
     OP_CHUNK,          /* op_chunk: content */
     OP_CONTENT_COMMIT, /* op_item: content, then index */
     OP_CONTENT_SHARE,  /* op_item: one more record points to a content; content, then index */
@@ -72,6 +76,16 @@ struct op_item {
 struct op_state {
     struct store_op op;
     struct store_state state; /* slices and blocks point behind the struct */
+};
+
+/* A search put, or seen to be wrong, or used (then without octets). */
+struct op_search {
+    struct store_op op;
+    unsigned char hash[NAME_HASH_BYTES];
+    uint64_t stamp; /* order of uses */
+    struct slice name;
+    struct slice octets;
+    char data[];
 };
 
 struct op_chunk {

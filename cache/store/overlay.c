@@ -109,6 +109,59 @@ static void state_acked(struct store *store, struct store_op *op)
     }
 }
 
+/* --- searches --- */
+
+static struct pending_search *find_search(struct store *store, uint64_t mailbox_id,
+                                          const unsigned char hash[NAME_HASH_BYTES])
+{
+    struct pending_search *search;
+    struct pending_search wanted = {.key = {.mailbox_id = mailbox_id}};
+    memcpy(wanted.key.hash, hash, NAME_HASH_BYTES);
+    HASH_FIND(hh, store->searches, &wanted.key, sizeof(wanted.key), search);
+    return search;
+}
+
+void overlay_add_search(struct store *store, struct op_search *op)
+{
+    struct pending_search *search = find_search(store, op->op.mailbox_id, op->hash);
+    if (search == NULL) {
+        search = alloc_zero(sizeof(*search));
+        search->key.mailbox_id = op->op.mailbox_id;
+        memcpy(search->key.hash, op->hash, NAME_HASH_BYTES);
+        HASH_ADD(hh, store->searches, key, sizeof(search->key), search);
+    }
+    op->op.older = search->ops;
+    search->ops = &op->op;
+}
+
+bool overlay_searches_go(struct store *store, uint64_t mailbox_id)
+{
+    const struct mailbox_note *note = overlay_mailbox(store, mailbox_id);
+    return note != NULL && note->searches_drops > 0;
+}
+
+const struct op_search *overlay_search(struct store *store, uint64_t mailbox_id,
+                                       const unsigned char hash[NAME_HASH_BYTES])
+{
+    const struct pending_search *search = find_search(store, mailbox_id, hash);
+    const struct mailbox_note *note = overlay_mailbox(store, mailbox_id);
+    if (search == NULL ||
+        (note != NULL && note->searches_drops > 0 && search->ops->seq < note->searches_floor)) {
+        return NULL;
+    }
+    return (const struct op_search *)search->ops;
+}
+
+static void search_acked(struct store *store, struct op_search *op)
+{
+    struct pending_search *search = find_search(store, op->op.mailbox_id, op->hash);
+    unlink_older(&search->ops, &op->op);
+    if (search->ops == NULL) {
+        HASH_DEL(store->searches, search);
+        alloc_free(search);
+    }
+}
+
 void overlay_acked(struct store *store, struct store_op *op)
 {
     switch (op->kind) {
@@ -136,6 +189,14 @@ void overlay_acked(struct store *store, struct store_op *op)
         unlink_older(&store->drops, op);
         ranges_fini(&((struct op_drop *)op)->uids);
         break;
+    case OP_SEARCH:
+    case OP_SEARCH_DROP:
+        search_acked(store, (struct op_search *)op);
+        break;
+    case OP_SEARCHES_DROP:
+        overlay_mailbox(store, op->mailbox_id)->searches_drops--;
+        break;
+    case OP_SEARCH_USE:
     case OP_TOUCH_CONTENT:
     case OP_TOUCH_BLOCKS:
     case OP_RESET:

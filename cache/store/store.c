@@ -81,6 +81,9 @@ enum status store_open(const struct store_options *options, struct store **out, 
     if (store->options.wall_s == NULL) {
         store->options.wall_s = clock_wall_s;
     }
+    if (store->options.searches_max == 0) {
+        store->options.searches_max = STORE_SEARCHES_MAX;
+    }
     if (store->options.backlog_high_bytes == 0) {
         store->options.backlog_high_bytes = BACKLOG_HIGH;
     }

@@ -10,6 +10,7 @@
 #include "reader_p.h"
 #include "store/content.h"
 #include "store/record.h"
+#include "store/search.h"
 #include "store/state.h"
 #include "store/store.h"
 #include "txn_p.h"
@@ -18,9 +19,12 @@
 enum {
     BLOCK_UIDS = 256,              /* messages per unit of eviction in the index */
     BLOCK_STATE = UINT32_MAX >> 1, /* the "block" that stands for a mailbox's state */
+    BLOCK_SEARCHES = BLOCK_STATE - 1,
+    SEARCHES_AGE_H = 7 * 24, /* by so many hours older than they are where room is made */
     EVICT_BATCH = 256,
     DROP_AT_ONCE = 4096, /* messages of one expunge; the rest goes in the background */
     TOUCH_TABLE = 8192,  /* direct-mapped; a collision costs a needless touch */
+    SEARCH_TOUCHES = 512,
     TOUCH_EVERY_MS = 10000,
     SYNC_EVERY_MS = 4000,
 };
@@ -42,6 +46,18 @@ struct mailbox_note {
     bool is_warm;            /* a state is there to be added to */
     bool is_cold;            /* a write to it was lost: only a replace may follow */
     struct store_op *states; /* op_state pending, newest first */
+    unsigned searches_drops; /* OP_SEARCHES_DROP pending, */
+    uint64_t searches_floor; /* the newest of them */
+    UT_hash_handle hh;
+};
+
+/* Pending puts and drops of one search. */
+struct pending_search {
+    struct {
+        uint64_t mailbox_id;
+        unsigned char hash[NAME_HASH_BYTES];
+    } key;
+    struct store_op *ops; /* op_search, newest first */
     UT_hash_handle hh;
 };
 
@@ -81,7 +97,6 @@ struct touches {
     struct op_touch *op; /* being gathered, or NULL */
     uint64_t since_ms;
 };
-
 /* The chunk read last, whose checksum was right. */
 struct chunk_copy {
     uint64_t content_id; /* 0: none */
@@ -114,13 +129,14 @@ struct store {
     struct store_op *drops; /* op_drop pending, newest first */
     struct mailbox_note *mailboxes;
     struct pending_name *names;
+    struct pending_search *searches;
     struct content_writer *contents; /* all until acknowledged */
     struct content_writer *staged;
     struct touches touched_contents;
     struct touches touched_blocks;
+    uint64_t touched_searches[SEARCH_TOUCHES];
     uint32_t touch_hour;
-    struct { /* the chunk found last in this turn: a small body is checked for and read by one get
-              */
+    struct { /* found last in this turn: a small body is checked for and read by one get */
         uint64_t content_id; /* 0: none */
         uint32_t number;
         struct slice value;
@@ -135,7 +151,7 @@ void *store__op_new(struct store *store, enum op_kind kind, size_t size, size_t 
 void store__stage(struct store *store, struct store_op *op);
 uint64_t store__id_new(struct store *store);
 uint32_t store__hour(const struct store *store);
-/* A read found an environment damaged: stop reading it, have it emptied. */
+/* A read found it damaged: stop reading it, have it emptied. */
 void store__damaged(struct store *store, enum env_kind kind);
 
 /* read.c, loop.  The value is borrowed till read_end; NOT_FOUND also for a lost environment. */
@@ -154,6 +170,11 @@ void overlay_add_item(struct store *store, struct op_item *item);
 struct store_op *overlay_items(struct store *store, uint64_t mailbox_id, uint32_t uid);
 /* Sequence number of the newest pending drop of that message; 0: none. */
 uint64_t overlay_floor(const struct store *store, uint64_t mailbox_id, uint32_t uid);
+void overlay_add_search(struct store *store, struct op_search *op);
+/* The newest pending put or drop; NULL: ask the disk, but when overlay_searches_go(). */
+const struct op_search *overlay_search(struct store *store, uint64_t mailbox_id,
+                                       const unsigned char hash[NAME_HASH_BYTES]);
+bool overlay_searches_go(struct store *store, uint64_t mailbox_id);
 /* An op came back: take it out of the overlay and free it. */
 void overlay_acked(struct store *store, struct store_op *op);
 void overlay_fini(struct store *store);
@@ -161,6 +182,9 @@ void overlay_fini(struct store *store);
 /* touch.c, loop. */
 void touch_content(struct store *store, uint64_t content_id);
 void touch_block(struct store *store, uint64_t mailbox_id, uint32_t block);
+/* The first use in this hour? */
+bool touch_search(struct store *store, uint64_t mailbox_id,
+                  const unsigned char hash[NAME_HASH_BYTES]);
 void touch_flush(struct store *store, bool is_forced);
 
 /* content.c, loop. */

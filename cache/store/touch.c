@@ -11,6 +11,7 @@ static void forget_the_hour(struct store *store)
         store->touch_hour = hour;
         memset(store->touched_contents.table, 0, sizeof(store->touched_contents.table));
         memset(store->touched_blocks.table, 0, sizeof(store->touched_blocks.table));
+        memset(store->touched_searches, 0, sizeof(store->touched_searches));
     }
 }
 
@@ -52,6 +53,17 @@ void touch_block(struct store *store, uint64_t mailbox_id, uint32_t block)
 {
     touch(store, &store->touched_blocks, OP_TOUCH_BLOCKS,
           (struct touch){.id = mailbox_id, .block = block});
+}
+
+bool touch_search(struct store *store, uint64_t mailbox_id,
+                  const unsigned char hash[NAME_HASH_BYTES])
+{
+    forget_the_hour(store);
+    uint64_t mark = mailbox_id * 0x9E3779B97F4A7C15U + load_be64(hash) + 1;
+    uint64_t *slot = &store->touched_searches[(mark >> 32) % SEARCH_TOUCHES];
+    bool is_first = *slot != mark;
+    *slot = mark;
+    return is_first;
 }
 
 static void flush_if_due(struct store *store, struct touches *touches, bool is_forced)

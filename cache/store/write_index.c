@@ -1,4 +1,5 @@
-/* Applying ops to the index: names, message records, uses.  Mailbox state: write_state.c. */
+/* Applying ops to the index: names, message records, uses.  Mailbox state: write_state.c,
+ * searches: write_search.c. */
 #include "base/alloc.h"
 #include "format_p.h"
 #include "mailbox_p.h"
@@ -15,10 +16,20 @@ static struct key use_key(uint32_t hour, struct touch what)
     return key;
 }
 
+/* Searches are asked again at little cost, and go before items that were not used for longer. */
+static uint32_t use_hour(const struct store *store, struct touch what)
+{
+    uint32_t hour = store__hour(store);
+    if (what.block != BLOCK_SEARCHES) {
+        return hour;
+    }
+    return hour > SEARCHES_AGE_H ? hour - SEARCHES_AGE_H : 0;
+}
+
 void write_touch_block(struct store *store, struct txn *txn, struct touch what, bool may_create)
 {
     struct writer *writer = &store->writer;
-    uint32_t hour = store__hour(store);
+    uint32_t hour = use_hour(store, what);
     if (writer->used_id == what.id && writer->used_block == what.block &&
         writer->used_hour == hour) {
         return;
@@ -316,6 +327,18 @@ struct store_op *write_index_op(struct store *store, struct txn *txn, struct sto
         break;
     case OP_STATE_DROP:
         write_state_drop(txn, op->mailbox_id);
+        break;
+    case OP_SEARCH:
+        write_search(store, txn, (const struct op_search *)op);
+        break;
+    case OP_SEARCH_USE:
+        write_search_use(store, txn, (const struct op_search *)op);
+        break;
+    case OP_SEARCH_DROP:
+        write_search_drop(txn, (const struct op_search *)op);
+        break;
+    case OP_SEARCHES_DROP:
+        (void)write_searches_delete(txn, op->mailbox_id, SIZE_MAX);
         break;
     case OP_TOUCH_BLOCKS:
         write_touches(store, txn, (const struct op_touch *)op);

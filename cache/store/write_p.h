@@ -9,6 +9,9 @@
 void write_content_op(struct store *store, struct txn *txn, struct store_op *op);
 struct store_op *write_index_op(struct store *store, struct txn *txn, struct store_op *op);
 void write_state(struct store *store, struct txn *txn, struct op_state *op);
+void write_search(struct store *store, struct txn *txn, const struct op_search *op);
+void write_search_use(struct store *store, struct txn *txn, const struct op_search *op);
+void write_search_drop(struct txn *txn, const struct op_search *op);
 void write_state_drop(struct txn *txn, uint64_t mailbox_id);
 void write_cold_add(struct store *store, uint64_t mailbox_id);
 void write_cold_remove(struct store *store, uint64_t mailbox_id);
@@ -23,6 +26,7 @@ struct deleted {
     size_t n;
     uint64_t bytes;
 };
+struct deleted write_searches_delete(struct txn *txn, uint64_t mailbox_id, size_t max);
 struct deleted write_messages_delete(struct store *store, struct txn *txn, uint64_t mailbox_id,
                                      struct range uids, size_t max);
 /* Remember the use of a block in this hour.  may_create: else only where it is known already. */

@@ -49,6 +49,10 @@ static unsigned envs_of(const struct store_op *op)
     case OP_ITEM:
     case OP_STATE:
     case OP_STATE_DROP:
+    case OP_SEARCH:
+    case OP_SEARCH_USE:
+    case OP_SEARCH_DROP:
+    case OP_SEARCHES_DROP:
     case OP_TOUCH_BLOCKS:
         break;
     }
@@ -57,13 +61,14 @@ static unsigned envs_of(const struct store_op *op)
 
 static bool is_touch(const struct store_op *op)
 {
-    return op->kind == OP_TOUCH_CONTENT || op->kind == OP_TOUCH_BLOCKS;
+    return op->kind == OP_TOUCH_CONTENT || op->kind == OP_TOUCH_BLOCKS || op->kind == OP_SEARCH_USE;
 }
 
 /* Losing one of these would be a lie at the next start. */
 static bool may_not_be_lost(const struct store_op *op)
 {
-    return op->kind == OP_MAILBOX_DROP || op->kind == OP_STATE_DROP;
+    return op->kind == OP_MAILBOX_DROP || op->kind == OP_STATE_DROP ||
+           op->kind == OP_SEARCH_DROP || op->kind == OP_SEARCHES_DROP;
 }
 
 /* --- failures --- */

@@ -1,7 +1,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 /* The cache on disk: two LMDB environments below one directory, `index` (mailbox state, small
- * items) and `content` (message bytes in chunks; its loss is only misses).  It may forget, never
+ * items, searches) and `content` (message bytes in chunks; its loss is only misses).  It may forget, never
  * lie.
  *
  * Thread: loop, for everything here; one loop owns a store.  A writer thread of the store's own
@@ -9,7 +9,8 @@
  * from the moment it was put.  No call blocks on the disk but open, close and page faults of reads.
  * Turn of the loop:  store_poll() when woken;  any calls;  store_flush() at the end of the turn.
  * Values are opaque octets.  Ids are never used twice, also not after a restart.
- * See record.h (small items), state.h (mailbox state), content.h (message bytes). */
+ * See record.h (small items), state.h (mailbox state), search.h (searches), content.h (message
+ * bytes). */
 #include "base/ranges.h"
 #include "base/slice.h"
 #include "base/stats.h"
@@ -35,6 +36,7 @@ struct store_options {
     void (*drained)(void *arg);
     void *drained_arg;
     uint64_t backlog_high_bytes; /* 0: 8 MiB */
+    uint32_t searches_max;       /* remembered per mailbox; 0: STORE_SEARCHES_MAX */
     int64_t (*wall_s)(void);     /* seconds since 1970 for coarse last use; NULL: clock_wall_s.
                                     Called on both threads. */
 };

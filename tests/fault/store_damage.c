@@ -18,10 +18,11 @@
 #include "store/content.h"
 #include "store/crash.h"
 #include "store/record.h"
+#include "store/search.h"
 #include "store/state.h"
 
-enum { MESSAGES = 400, CONTENTS = 60, SECONDS_MAX = 20 };
-enum { WRONG_BLOCK = 7, WRONG_HEADER, WRONG_BLOCKS, WRONG_OCTET, WRONG_ITEM };
+enum { MESSAGES = 400, CONTENTS = 60, SEARCHES = 30, SECONDS_MAX = 20 };
+enum { WRONG_BLOCK = 7, WRONG_HEADER, WRONG_BLOCKS, WRONG_OCTET, WRONG_ITEM, WRONG_SEARCH };
 
 static void value_of(uint32_t uid, char out[64])
 {
@@ -67,6 +68,43 @@ static bool put_content(struct store *store, uint64_t id, uint32_t uid)
     return is_put;
 }
 
+/* Some small, some with pages of their own. */
+static struct slice search_octets(uint32_t which, char octets[40000])
+{
+    size_t len = which % 3 == 0 ? 20000 + which * 100 : which * 10;
+    for (size_t at = 0; at < len; at++) {
+        octets[at] = octet(which, at);
+    }
+    return slice_of(octets, len);
+}
+
+static bool put_searches(struct store *store, uint64_t id)
+{
+    static char octets[40000];
+    char name[64];
+    bool is_put = true;
+    for (uint32_t i = 0; i < SEARCHES; i++) {
+        value_of(i, name);
+        is_put = is_put &&
+                 store_search_put(store, id, slice_str(name), search_octets(i, octets)) == OK;
+    }
+    return is_put;
+}
+
+static void read_searches(struct store *store, uint64_t id)
+{
+    static char octets[40000];
+    char name[64];
+    struct slice found;
+    for (uint32_t i = 0; i < SEARCHES; i++) {
+        value_of(i, name);
+        if (store_search_get(store, id, slice_str(name), &found) &&
+            !slice_eq(found, search_octets(i, octets))) {
+            _exit(WRONG_SEARCH);
+        }
+    }
+}
+
 static bool fill(struct store *store, uint64_t id)
 {
     char value[64];
@@ -83,7 +121,7 @@ static bool fill(struct store *store, uint64_t id)
     }
     struct store_state state = {
         .header = SLICE("header"), .blocks = blocks, .blocks_n = 50, .replace = true};
-    return is_put && store_state_put(store, id, &state) == OK;
+    return is_put && put_searches(store, id) && store_state_put(store, id, &state) == OK;
 }
 
 static enum status count_block(void *arg, uint32_t number, struct slice bytes)
@@ -149,6 +187,7 @@ static void read_all(struct store *store, uint64_t id)
     for (uint32_t uid = 1; uid <= CONTENTS; uid++) {
         read_content(store, id, uid);
     }
+    read_searches(store, id);
     store_read_end(store);
     read_state(store, id);
 }

@@ -19,9 +19,10 @@
 #include "base/log.h"
 #include "store/content.h"
 #include "store/record.h"
+#include "store/search.h"
 #include "store/state.h"
 
-enum { TURNS_MAX = 400000, BLOCKS = 8, ROUNDS_MAX = 10000 };
+enum { TURNS_MAX = 400000, BLOCKS = 8, ROUNDS_MAX = 10000, SEARCHES = 7 };
 enum known { NEVER, ON_THE_WAY, MAYBE, SURE };
 
 /* Shared with the child; survives its death. */
@@ -30,6 +31,14 @@ struct ledger {
     uint32_t first_unsure;
     unsigned char put[TURNS_MAX];
     unsigned char drop[TURNS_MAX];
+    struct {
+        uint32_t put; /* the turn it was put last, by the present child or surely */
+        uint32_t put_sure;
+        uint32_t put_max; /* ... by anybody */
+        uint32_t dropped; /* likewise */
+        uint32_t dropped_sure;
+        uint32_t dropped_max;
+    } search[SEARCHES];
     uint32_t spool_generation; /* of the mailbox that is dropped again and again */
     uint32_t spool_sure;
     bool spool_is_ours; /* renewed by the present child */
@@ -45,6 +54,7 @@ struct run {
     struct ledger *ledger;
     uint64_t checked_items;
     uint64_t checked_contents;
+    uint64_t checked_searches;
     uint64_t missing;
     unsigned long step_kills; /* rounds that died at a chosen step of a commit */
 };
@@ -163,6 +173,30 @@ static void drop_some(struct run *run, struct store *store, uint64_t id, uint32_
     ranges_fini(&gone);
 }
 
+static void search_name(uint32_t which, char out[64])
+{
+    (void)snprintf(out, 64, "SUBJECT %u", which);
+}
+
+/* One search a turn is put, or now and then dropped. */
+static void put_search(struct run *run, struct store *store, uint64_t id, uint32_t turn)
+{
+    char name[64];
+    char value[64];
+    uint32_t which = turn % SEARCHES;
+    search_name(which, name);
+    value_of(turn, value);
+    if (turn % 11 == 3) {
+        run->ledger->search[which].dropped = turn;
+        run->ledger->search[which].dropped_max = turn;
+        store_search_drop(store, id, slice_str(name));
+    } else {
+        run->ledger->search[which].put = turn;
+        run->ledger->search[which].put_max = turn;
+        EXPECT(store_search_put(store, id, slice_str(name), slice_str(value)) == OK, "search");
+    }
+}
+
 /* "Spool" is dropped and made again, with the same UIDVALIDITY: old values may not come back. */
 static void renew_spool(struct run *run, struct store *store)
 {
@@ -176,6 +210,7 @@ static void renew_spool(struct run *run, struct store *store)
     for (uint32_t uid = 1; uid <= 20; uid++) {
         EXPECT(store_item_put(store, id, uid, SLICE("ENVELOPE"), slice_str(value)) == OK, "spool");
     }
+    EXPECT(store_search_put(store, id, SLICE("ALL"), slice_str(value)) == OK, "spool");
 }
 
 static void all_is_sure(struct ledger *ledger)
@@ -186,6 +221,10 @@ static void all_is_sure(struct ledger *ledger)
         ledger->drop[t] = ledger->drop[t] == ON_THE_WAY ? SURE : ledger->drop[t];
     }
     ledger->first_unsure = ledger->turn;
+    for (uint32_t i = 0; i < SEARCHES; i++) {
+        ledger->search[i].put_sure = ledger->search[i].put;
+        ledger->search[i].dropped_sure = ledger->search[i].dropped;
+    }
     if (ledger->spool_is_ours) {
         ledger->spool_sure = ledger->spool_generation;
     }
@@ -207,6 +246,7 @@ static void child(struct run *run, unsigned seed)
         put_turn(run, store, id, turn);
         put_block_state(run, store, id, turn, is_start);
         drop_some(run, store, id, turn);
+        put_search(run, store, id, turn);
         is_start = false;
         if (turn % 17 == 0) {
             renew_spool(run, store);
@@ -321,6 +361,45 @@ static void check_state(struct run *run, struct store *store, uint64_t id)
     buf_fini(&header);
 }
 
+/* Of a search: the octets of a turn in which it was put, not before the last one acknowledged, be that
+ * a put or a drop. */
+static void check_search(struct run *run, struct store *store, uint64_t id, uint32_t which)
+{
+    char name[64];
+    char expected[64];
+    struct slice octets;
+    uint32_t put = run->ledger->search[which].put_max;
+    uint32_t put_sure = run->ledger->search[which].put_sure;
+    uint32_t dropped_sure = run->ledger->search[which].dropped_sure;
+    uint32_t dropped = run->ledger->search[which].dropped_max;
+    uint32_t least = put_sure > dropped_sure ? put_sure : dropped_sure;
+    search_name(which, name);
+    if (!store_search_get(store, id, slice_str(name), &octets)) {
+        EXPECT(!run->must_keep || put_sure == 0 || dropped > put_sure, "search %u lost", which);
+        return;
+    }
+    bool is_right = false;
+    for (uint32_t turn = least; turn <= put && !is_right; turn++) {
+        value_of(turn, expected);
+        is_right = turn % SEARCHES == which && turn % 11 != 3 &&
+                   slice_eq(octets, slice_str(expected));
+    }
+    EXPECT(is_right, "search %u: " SLICE_FMT ", put %u (%u), dropped %u (%u)", which,
+           SLICE_ARG(octets), put, put_sure, dropped, dropped_sure);
+    run->checked_searches++;
+}
+
+static bool is_of_spool(const struct ledger *ledger, struct slice value)
+{
+    bool is_right = false;
+    for (uint32_t g = ledger->spool_sure; g <= ledger->spool_generation; g++) {
+        char expected[64];
+        value_of(g, expected);
+        is_right = is_right || slice_eq(value, slice_str(expected));
+    }
+    return is_right;
+}
+
 static void check_spool(struct run *run, struct store *store)
 {
     struct store_walk walk;
@@ -331,18 +410,17 @@ static void check_spool(struct run *run, struct store *store)
     store_read_begin(store);
     store_walk_begin(store, id, &walk);
     for (uint32_t uid = 1; uid <= 20; uid++) {
-        bool is_right = false;
         if (!store_walk_to(&walk, uid, &record) || !record_find(&record, &key, &value)) {
             continue;
         }
-        for (uint32_t g = run->ledger->spool_sure; g <= run->ledger->spool_generation; g++) {
-            char expected[64];
-            value_of(g, expected);
-            is_right = is_right || slice_eq(value, slice_str(expected));
-        }
-        EXPECT(is_right, "spool: " SLICE_FMT " of a dropped mailbox", SLICE_ARG(value));
+        EXPECT(is_of_spool(run->ledger, value), "spool: " SLICE_FMT " of a dropped mailbox",
+               SLICE_ARG(value));
     }
     store_walk_end(&walk);
+    if (store_search_get(store, id, SLICE("ALL"), &value)) {
+        EXPECT(is_of_spool(run->ledger, value), "spool: search " SLICE_FMT " of a dropped mailbox",
+               SLICE_ARG(value));
+    }
     store_read_end(store);
 }
 
@@ -359,6 +437,9 @@ static void check_all(struct run *run)
     }
     store_walk_end(&walk);
     check_state(run, store, id);
+    for (uint32_t i = 0; i < SEARCHES; i++) {
+        check_search(run, store, id, i);
+    }
     store_read_end(store);
     check_spool(run, store);
     store_close(&store);
@@ -368,6 +449,10 @@ static void check_all(struct run *run)
 static void forget_the_unsure(struct ledger *ledger)
 {
     ledger->spool_is_ours = false;
+    for (uint32_t i = 0; i < SEARCHES; i++) {
+        ledger->search[i].put = ledger->search[i].put_sure;
+        ledger->search[i].dropped = ledger->search[i].dropped_sure;
+    }
     for (uint32_t t = 0; t < ledger->turn; t++) {
         ledger->put[t] = ledger->put[t] == ON_THE_WAY ? MAYBE : ledger->put[t];
         ledger->drop[t] = ledger->drop[t] == ON_THE_WAY ? MAYBE : ledger->drop[t];
@@ -416,12 +501,13 @@ static void run_all(struct run *run, int rounds, unsigned seed)
     for (int i = 0; i < rounds; i++) {
         one_round(run, &seed);
     }
-    (void)printf("%s: %d kills (%lu at commit steps), %u turns, %llu items and %llu contents "
-                 "compared, %llu contents not there\n",
+    (void)printf("%s: %d kills (%lu at commit steps), %u turns, %llu items, %llu contents and %llu "
+                 "searches compared, %llu contents not there\n",
                  run->name, rounds, run->step_kills, run->ledger->turn,
                  (unsigned long long)run->checked_items, (unsigned long long)run->checked_contents,
-                 (unsigned long long)run->missing);
+                 (unsigned long long)run->checked_searches, (unsigned long long)run->missing);
     EXPECT(run->checked_items > 0 && run->checked_contents > 0, "nothing was compared");
+    EXPECT(run->checked_searches > 0 || !run->must_keep, "no search was compared");
     char command[128];
     (void)snprintf(command, sizeof(command), "rm -rf %s", run->dir);
     EXPECT(system(command) == 0, "rm");

@@ -1,5 +1,6 @@
 /* A disk that fails: what is told of the cache afterwards is right or nothing, and it comes back to work
  * without a restart. */
+#include "store/search.h"
 #include "store_fixture.h"
 
 #ifdef IMAPCACHED_DEBUG
@@ -31,12 +32,49 @@ static bool works_again(struct fixture *f, uint32_t uid)
     return false;
 }
 
+static void put_search(struct fixture *f, uint32_t uid, const char *value)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "SUBJECT %u", uid);
+    assert_int_equal(store_search_put(f->store, f->mailbox, slice_str(name), slice_str(value)), OK);
+}
+
+static void check_search(struct fixture *f, uint32_t uid, const char *value)
+{
+    char name[32];
+    struct slice octets;
+    (void)snprintf(name, sizeof(name), "SUBJECT %u", uid);
+    store_read_begin(f->store);
+    if (store_search_get(f->store, f->mailbox, slice_str(name), &octets)) {
+        assert_true(slice_eq(octets, slice_str(value)));
+    }
+    store_read_end(f->store);
+}
+
+static void drop_search(struct fixture *f, uint32_t uid)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "SUBJECT %u", uid);
+    store_search_drop(f->store, f->mailbox, slice_str(name));
+}
+
+static void check_no_search(struct fixture *f, uint32_t uid)
+{
+    char name[32];
+    struct slice octets;
+    (void)snprintf(name, sizeof(name), "SUBJECT %u", uid);
+    store_read_begin(f->store);
+    assert_false(store_search_get(f->store, f->mailbox, slice_str(name), &octets));
+    store_read_end(f->store);
+}
+
 static void put_some(struct fixture *f, uint32_t first, uint32_t last)
 {
     for (uint32_t uid = first; uid <= last; uid++) {
         char value[32];
         (void)snprintf(value, sizeof(value), "(%u)", uid);
         put_item(f, uid, "ENVELOPE", value);
+        put_search(f, uid, value);
         put_content(f, uid, 1000 + uid * 777);
         store_settle(f->store);
     }
@@ -55,6 +93,7 @@ static size_t check_some(struct fixture *f, uint32_t first, uint32_t last)
             assert_string_equal(found, value);
             n++;
         }
+        check_search(f, uid, value);
         if (find_content(f, uid, &ref) == OK) {
             enum status st = read_content(f, &ref, uid, 0, 1 << 20);
             assert_true(st == END || st == NOT_FOUND);
@@ -183,12 +222,16 @@ static void any_step_may_fail(void **state)
                 assert_true(st == OK || st == NOT_FOUND);
             }
             put_content(f, base + 4, 150000);
+            put_search(f, base, "(another)"); /* what was there, or this, or nothing */
+            drop_search(f, base + 1);
             ranges_init(&some, 0);
             ranges_add(&some, base, base);
             store_messages_drop(f->store, f->mailbox, &some);
             ranges_fini(&some);
             store_settle(f->store);
             disarm();
+            store_settle(f->store);
+            check_no_search(f, base + 1); /* dropped: it may not come back */
             if (find_content(f, base + 3, &ref) == OK) {
                 enum status st = read_content(f, &ref, base, 0, 1 << 20);
                 assert_true(st == END || st == NOT_FOUND);

@@ -195,11 +195,15 @@ static void garbage_is_moved_aside(void **state)
     assert_string_equal(get_item(f, 1, "ENVELOPE"), "y");
 }
 
-/* Raise the schema in a closed environment as another version of the program would have it. */
-static void set_schema(struct fixture *f, const char *env_name, uint64_t schema)
+/* The schema that a closed environment says it has; it says @new_schema from then on, unless that is
+ * KEEP. */
+enum { KEEP = 1000 };
+
+static uint64_t change_schema(struct fixture *f, const char *env_name, uint64_t new_schema)
 {
     char path[128];
     char bytes[512];
+    uint64_t schema;
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
@@ -214,24 +218,28 @@ static void set_schema(struct fixture *f, const char *env_name, uint64_t schema)
     assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
     assert_true(value.mv_size > 16 && value.mv_size < sizeof(bytes));
     memcpy(bytes, value.mv_data, value.mv_size);
-    memcpy(bytes + 8, &schema, sizeof(schema));
-    uint64_t sum = XXH3_64bits(bytes + 8, value.mv_size - 8);
-    memcpy(bytes, &sum, sizeof(sum));
-    value.mv_data = bytes;
-    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    memcpy(&schema, bytes + 8, sizeof(schema));
+    if (new_schema != KEEP) {
+        memcpy(bytes + 8, &new_schema, sizeof(new_schema));
+        uint64_t sum = XXH3_64bits(bytes + 8, value.mv_size - 8);
+        memcpy(bytes, &sum, sizeof(sum));
+        value.mv_data = bytes;
+        assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    }
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
+    return schema;
 }
 
 static void another_schema_is_dropped(void **state)
 {
     struct fixture *f = *state;
-    for (uint64_t schema = 0; schema < 4; schema += 2) { /* older and newer than 1 */
+    for (uint64_t schema = 0; schema < 4; schema += 3) { /* older and newer */
         put_item(f, 1, "ENVELOPE", "x");
         put_content(f, 1, 1000);
         store_settle(f->store);
         store_close(&f->store);
-        set_schema(f, "content", schema);
+        (void)change_schema(f, "content", schema);
         fixture_open(f);
         assert_string_equal(get_item(f, 1, "ENVELOPE"), "x");
         assert_false(has_content(f, 1));
@@ -239,11 +247,31 @@ static void another_schema_is_dropped(void **state)
         fixture_reopen(f);
         assert_true(has_content(f, 1));
         store_close(&f->store);
-        set_schema(f, "index", schema);
+        (void)change_schema(f, "index", schema);
         fixture_open(f);
         assert_null(get_item(f, 1, "ENVELOPE"));
         assert_false(has_content(f, 1));
     }
+}
+
+/* Schema 1 had no searches and is taken over; a program of that time would drop what is there then. */
+static void the_schema_before_is_upgraded(void **state)
+{
+    struct fixture *f = *state;
+    put_item(f, 1, "ENVELOPE", "x");
+    put_content(f, 1, 1000);
+    store_settle(f->store);
+    store_close(&f->store);
+    assert_int_equal(change_schema(f, "index", KEEP), 2);
+    (void)change_schema(f, "index", 1);
+    (void)change_schema(f, "content", 1);
+    fixture_open(f);
+    assert_string_equal(get_item(f, 1, "ENVELOPE"), "x");
+    assert_true(has_content(f, 1));
+    store_close(&f->store);
+    assert_int_equal(change_schema(f, "index", KEEP), 2);
+    assert_int_equal(change_schema(f, "content", KEEP), 2);
+    fixture_open(f);
 }
 
 /* A wrong sum is enough to distrust it. */
@@ -273,6 +301,7 @@ int main(void)
         T(a_file_too_short_is_moved_aside),
         T(garbage_is_moved_aside),
         T(another_schema_is_dropped),
+        T(the_schema_before_is_upgraded),
         T(a_damaged_meta_record_is_distrusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
