@@ -75,10 +75,20 @@ void idle__ask(struct link *link)
     pipeline__add(link, cmd);
 }
 
+static bool has_own(const struct upcmd *cmd)
+{
+    while (cmd != NULL && (cmd->flags & UPCMD__INTERNAL) == 0) {
+        cmd = cmd->next;
+    }
+    return cmd != NULL;
+}
+
+/* One at a time: of a server slower than the timer there would always be one under way, and no IDLE. */
 static void idle_on_busy(void *arg)
 {
     struct link *link = arg;
-    if (link->state == LINK_READY && idle_is_possible(link)) {
+    if (link->state == LINK_READY && idle_is_possible(link) && !pipeline__is_quiet(link) &&
+        !has_own(link->flight.head) && !has_own(link->queue.head)) {
         idle__ask(link);
     }
 }
