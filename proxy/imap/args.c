@@ -222,11 +222,13 @@ void args__create(const struct args *args)
     }
     lexer_sp(args->lx);
     lexer_expect(args->lx, '(');
-    do {
-        struct slice use = lexer_flag(args->lx);
-        args__status(args, words__add(&uses, args->arena, use, ARGS_LIST_MAX));
-    } while (lexer_list_more(args->lx));
-    lexer_expect(args->lx, ')');
+    if (!lexer_take(args->lx, ')')) { /* RFC 6154 6: there may be none */
+        do {
+            struct slice use = lexer_flag(args->lx);
+            args__status(args, words__add(&uses, args->arena, use, ARGS_LIST_MAX));
+        } while (lexer_list_more(args->lx));
+        lexer_expect(args->lx, ')');
+    }
     lexer_expect(args->lx, ')');
     out->uses = uses.at;
     out->uses_n = uses.n;

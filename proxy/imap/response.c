@@ -68,6 +68,7 @@ static const enum response_code relayed[] = {
     CODE_UIDNOTSTICKY,
     CODE_UNAVAILABLE,
     CODE_UNKNOWN_CTE,
+    CODE_USEATTR,
     CODE_MAILBOXID,
     CODE_METADATA,
     CODE_HASCHILDREN,

@@ -147,6 +147,10 @@ static void names_and_lists(void **state)
     (void)state;
     assert_int_equal(parse("a CREATE \"Sent Mail\" (USE (\\Sent \\X))"), OK);
     assert_int_equal(cmd.args.create.uses_n, 2);
+    assert_int_equal(parse("a CREATE x (USE ())"), OK);
+    assert_int_equal(cmd.args.create.uses_n, 0);
+    assert_int_equal(parse("a CREATE x (USE)"), SYNTAX);
+    assert_int_equal(parse("a CREATE x (USE (\\Sent)"), SYNTAX);
     assert_int_equal(parse("a CREATE x"), OK);
     assert_int_equal(parse("a CREATE x (FOO)"), SYNTAX);
     assert_int_equal(parse("a RENAME Inbox b"), OK);
