@@ -125,13 +125,24 @@ void account_request_pause(struct request *request, bool paused);
 /* --- mailboxes --------------------------------------------------------------------------------- */
 /* The mailbox of that name that is live or in use, or NULL. */
 struct feed *account_find_feed(struct account *account, struct slice name);
-/* The name is about to be deleted or renamed: its feed lets go of it, its views are told BYE once
- * the upstream has said OK (account_name_changed()). */
-void account_name_leaving(struct account *account, struct slice name);
-/* CREATE, DELETE or RENAME of @name succeeded: cached records of the name go, and what is live below
- * it is selected anew. */
-void account_name_changed(struct account *account, struct slice name);
+/* What a command does to the names of mailboxes. */
+enum name_verb { NAME_UNTOUCHED, NAME_CREATE, NAME_DELETE, NAME_RENAME };
+struct name_change {
+    enum name_verb verb;
+    struct slice name, to; /* to: RENAME's */
+};
+/* Names are about to be deleted or renamed: an unused feed lets go of its name. */
+void account_names_leaving(struct account *account, const struct name_change *change);
+/* It succeeded: cached records of the names go, who has one of them open is told BYE, and what is live
+ * below is selected anew. */
+void account_names_changed(struct account *account, const struct name_change *change);
 /* It may have succeeded. */
-void account_name_doubtful(struct account *account, struct slice name);
+void account_names_doubtful(struct account *account, const struct name_change *change);
+/* Either of both (is_done: it succeeded), but later: sessions do not end within this call. */
+void account_names_left(struct account *account, const struct name_change *change, bool is_done);
+/* Instead of canceling it: the session that asked goes.  Sent already, it will be answered; then its names
+ * are what they are, and of @topics (lists.h) nothing said before is said again. */
+void account_request_leave(struct request **request, const struct name_change *change,
+                           unsigned topics);
 
 #endif

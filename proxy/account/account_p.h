@@ -47,6 +47,7 @@ struct account {
     struct request *waiting; /* ROUTE_ANY and ROUTE_BULK */
     struct request *sent;
     struct entry *lists; /* lists.c: answers of LIST and STATUS, asked or kept */
+    struct left *left; /* names.c: commands whose sessions have gone */
     struct capabilities caps;
     const struct profile *profile; /* of the upstream, once a link is up */
     bool awaits_enable; /* a link has presumed wrongly what ENABLE would give */
@@ -117,6 +118,8 @@ void account__destroy(struct account *account);
 void account__check_use(struct account *account);
 /* --- lists.c --- */
 void lists__clear(struct account *account);
+/* --- names.c --- */
+void names__clear(struct account *account);
 /* --- proofs.c --- */
 struct proof *proofs__find(struct account *account, const unsigned char hash[SECRET_HASH_BYTES]);
 void proofs__clear(struct account *account);

@@ -1,6 +1,5 @@
 /* The registry of accounts: found by (upstream, authzid, authcid), kept while sessions use them and
  * account_linger_ms after the last one has left, then closed and wiped. */
-#include <ctype.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -200,6 +199,7 @@ void account__destroy(struct account *account)
     account->is_ending = true;
     CHECK(account->users == NULL);
     lists__clear(account);
+    names__clear(account);
     request__fail_waiting(&account->waiting, CANCELED);
     struct feed *feed, *next;
     HASH_ITER(hh, account->feeds, feed, next) {
@@ -305,53 +305,4 @@ struct feed *account_find_feed(struct account *account, struct slice name)
                    (feed->users != NULL ||
                     (feed->knows == FEED_KNOWS_FLAGS && feed->state != FEED_DOWN));
     return is_used ? feed : NULL;
-}
-
-void account_name_leaving(struct account *account, struct slice name)
-{
-    struct feed *feed = NULL;
-    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
-    if (feed != NULL && feed->users == NULL) {
-        feed__destroy(feed);
-    }
-}
-
-/* Mailboxes below @name, whatever the hierarchy's delimiter is: a RENAME takes them along. */
-static void recheck_below(struct account *account, struct slice name)
-{
-    struct feed *feed, *next;
-    HASH_ITER(hh, account->feeds, feed, next) {
-        struct slice other = feed_name(feed);
-        if (other.len > name.len && slice_eq(slice_sub(other, 0, name.len), name) &&
-            ispunct((unsigned char)other.data[name.len])) {
-            feed__recheck(feed);
-        }
-    }
-}
-
-void account_name_doubtful(struct account *account, struct slice name)
-{
-    struct feed *feed = NULL;
-    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
-    if (feed != NULL) {
-        feed__recheck(feed);
-    }
-    recheck_below(account, name);
-}
-
-void account_name_changed(struct account *account, struct slice name)
-{
-    struct feed *feed = NULL;
-    store_mailbox_drop(account->accounts->env.store, slice_of(account->key, account->key_len),
-                       name);
-    recheck_below(account, name);
-    if (name.len > 1 && ispunct((unsigned char)name.data[name.len - 1])) {
-        account_name_doubtful(account, slice_sub(name, 0, name.len - 1)); /* CREATE a/ makes a */
-    }
-    /* Last: the name may be of a session that is in this mailbox and ends now.  Not before: a/ is
-     * below a, and may have gone as such. */
-    HASH_FIND(hh, account->feeds, name.data, name.len, feed);
-    if (feed != NULL) {
-        feed__end(feed, "[UNAVAILABLE] The mailbox was deleted or renamed");
-    }
 }

@@ -49,6 +49,7 @@ struct request {
     bool is_waiting;
     bool waits_for_feed; /* in the feed's waiting list, not the account's */
     bool is_paused;
+    bool is_left; /* nobody waits for it any more: sent once at most */
     struct outcmd cmd;
     const struct upcmd_ops *ops;
     void *arg;

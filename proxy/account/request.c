@@ -174,7 +174,7 @@ static bool is_link_lost(enum status st, const struct response *tagged)
 /* Not a word of it had left: it goes out on the next link as if nothing had been. */
 static bool may_send_again(const struct request *request)
 {
-    return !request->is_stream && !request->account->is_ending && request->sends_n < SENDS_MAX;
+    return !request->is_stream && !request->is_left && !request->account->is_ending && request->sends_n < SENDS_MAX;
 }
 
 /* Servers do one command after the other: of those under way on a link that is lost the first may be

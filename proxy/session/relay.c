@@ -187,49 +187,43 @@ static bool is_offered(const struct session *session, enum command_id id)
     return true;
 }
 
-static void names_leave(struct session *session, const struct command *parsed)
+static struct name_change change_of(const struct command *parsed)
 {
-    if (parsed->info->id == CMD_DELETE) {
-        account_name_leaving(session->account, parsed->args.name);
-    } else if (parsed->info->id == CMD_RENAME) {
-        account_name_leaving(session->account, parsed->args.rename.from);
+    enum command_id id = parsed->info->id;
+    if (id == CMD_CREATE) {
+        return (struct name_change){.verb = NAME_CREATE, .name = parsed->args.create.mailbox};
     }
+    if (id == CMD_RENAME) {
+        return (struct name_change){.verb = NAME_RENAME,
+                                    .name = parsed->args.rename.from,
+                                    .to = parsed->args.rename.to};
+    }
+    if (id == CMD_DELETE) {
+        return (struct name_change){.verb = NAME_DELETE, .name = parsed->args.name};
+    }
+    return (struct name_change){.verb = NAME_UNTOUCHED};
 }
 
-/* RENAME INBOX moves its messages and leaves it where it is (RFC 3501 6.3.5); on Dovecot a new one
- * takes its place, and whoever has the old one selected stays in that.  The job may be gone
- * after this: its session, too, may have been in that mailbox. */
-static void names_changed(struct account *account, const struct command *parsed)
+/* The job may be gone after this: its session, too, may have been in such a mailbox. */
+static void take_names(struct session *session, struct job *job)
 {
-    struct buf to;
+    struct account *account = session->account;
+    struct write *write = job->work;
+    struct name_change change = change_of(&job->parsed);
+    struct buf name, to;
+    write->is_taken = true;
+    if (write->status != OK || change.verb == NAME_UNTOUCHED) {
+        return;
+    }
+    buf_init(&name, 0);
     buf_init(&to, 0);
-    if (parsed->info->id == CMD_DELETE) {
-        account_name_changed(account, parsed->args.name);
-    } else if (parsed->info->id == CMD_CREATE) {
-        account_name_changed(account, parsed->args.create.mailbox);
-    } else if (parsed->info->id == CMD_RENAME) {
-        buf_add(&to, parsed->args.rename.to);
-        if (slice_eq(parsed->args.rename.from, SLICE("INBOX"))) {
-            account_name_doubtful(account, parsed->args.rename.from);
-        } else {
-            account_name_changed(account, parsed->args.rename.from);
-        }
-        account_name_changed(account, buf_slice(&to));
-    }
+    buf_add(&name, change.name);
+    buf_add(&to, change.to);
+    change.name = buf_slice(&name);
+    change.to = buf_slice(&to);
+    account_names_changed(account, &change);
+    buf_fini(&name);
     buf_fini(&to);
-}
-
-/* Its outcome is not known. */
-static void names_doubtful(struct account *account, const struct command *parsed)
-{
-    if (parsed->info->id == CMD_DELETE) {
-        account_name_doubtful(account, parsed->args.name);
-    } else if (parsed->info->id == CMD_CREATE) {
-        account_name_doubtful(account, parsed->args.create.mailbox);
-    } else if (parsed->info->id == CMD_RENAME) {
-        account_name_doubtful(account, parsed->args.rename.to);
-        account_name_doubtful(account, parsed->args.rename.from);
-    }
 }
 
 static enum step send_relay(struct session *session, struct job *job)
@@ -260,7 +254,8 @@ static enum step start_relay(struct session *session, struct job *job)
     }
     write->session = session;
     write->job = job;
-    names_leave(session, &job->parsed);
+    const struct name_change change = change_of(&job->parsed);
+    account_names_leaving(session->account, &change);
     return send_relay(session, job);
 }
 
@@ -275,23 +270,28 @@ static enum step run_relay(struct session *session, struct job *job)
         return STEP_WAIT;
     }
     bool once = is_once(info);
-    if (once && !write->has_answer && write->was_sent) {
-        names_doubtful(session->account, &job->parsed); /* before the BYE, which frees the job */
-    }
     if (once && write_is_lost(write)) {
-        return STEP_CLOSE;
+        return STEP_CLOSE; /* as for any session that goes: cancel_relay() */
     }
     if (!once && write_may_repeat(write)) {
         return send_relay(session, job);
     }
-    bool is_changed = write->status == OK;
     write_finish(write);
     write_fini(write);
-    if (is_changed) {
-        names_changed(session->account, &job->parsed);
-    }
+    take_names(session, job);
     return session->state == SESSION_CLOSING ? STEP_CLOSE : STEP_DONE;
 }
 
+static void cancel_relay(struct session *session, struct job *job)
+{
+    struct write *write = job->work;
+    const struct name_change change = change_of(&job->parsed);
+    bool is_unsure = !write->has_answer && write->was_sent;
+    if (write->is_done && !write->is_taken && (is_unsure || write->status == OK)) {
+        account_names_left(session->account, &change, write->status == OK);
+    }
+    write_leave(write, &change);
+}
+
 const struct verb verb_relay = {
-    .work_size = sizeof(struct write), .run = run_relay, .cancel = write_cancel};
+    .work_size = sizeof(struct write), .run = run_relay, .cancel = cancel_relay};

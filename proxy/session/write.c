@@ -17,21 +17,21 @@ void write_send(struct write *write, enum route route, struct feed *feed, struct
     outcmd_fini(cmd);
 }
 
-/* What was said of lists and counts before is not said again. */
-static void forget_lists(const struct write *write)
+/* Of which lists and counts what was said before is not said again. */
+static unsigned topics_of(const struct command_info *info)
 {
-    const struct command_info *info = write->job->parsed.info;
     bool may_show = info->id == CMD_SETACL || info->id == CMD_DELETEACL || info->id == CMD_SETMETADATA;
-    if ((info->flags & COMMAND_WRITES) != 0) {
-        bool is_names = may_show || (info->flags & COMMAND_CHANGES_LIST) != 0;
-        lists_changed(write->session->account, is_names ? LISTS_NAMES | LISTS_STATUS : LISTS_STATUS);
+    if ((info->flags & COMMAND_WRITES) == 0) {
+        return 0;
     }
+    return may_show || (info->flags & COMMAND_CHANGES_LIST) != 0 ? LISTS_NAMES | LISTS_STATUS
+                                                                : LISTS_STATUS;
 }
 
 void write_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct write *write = arg;
-    forget_lists(write);
+    lists_changed(write->session->account, topics_of(write->job->parsed.info));
     write->request = NULL;
     write->is_done = true;
     write->status = st;
@@ -106,12 +106,20 @@ void write_fini(struct write *write)
     buf_fini(&write->told);
 }
 
-void write_cancel(struct session *session, struct job *job)
+void write_leave(struct write *write, const struct name_change *change)
 {
-    struct write *write = job->work;
-    (void)session;
-    if (write->request != NULL) {
+    unsigned topics = write->request != NULL ? topics_of(write->job->parsed.info) : 0;
+    if (topics != 0) {
+        account_request_leave(&write->request, change, topics);
+    } else if (write->request != NULL) {
         account_request_cancel(&write->request);
     }
     write_fini(write);
+}
+
+void write_cancel(struct session *session, struct job *job)
+{
+    const struct name_change none = {.verb = NAME_UNTOUCHED};
+    (void)session;
+    write_leave(job->work, &none);
 }

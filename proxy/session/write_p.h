@@ -20,6 +20,7 @@ struct write {
     bool was_sent; /* without an answer: the outcome is unknown */
     bool has_answer;
     bool has_told; /* untagged data went to the client already */
+    bool is_taken; /* what it did to names of mailboxes */
     unsigned attempts;
     enum status status;
     struct buf answer; /* "OK [COPYUID ...] words": the tagged reply, sanitised */
@@ -44,6 +45,8 @@ bool write_may_repeat(const struct write *write);
 /* The upstream's words, or the status's. */
 void write_finish(struct write *write);
 void write_fini(struct write *write);
+/* The session goes: what is under way will be answered all the same. */
+void write_leave(struct write *write, const struct name_change *change);
 void write_cancel(struct session *session, struct job *job);
 
 #endif

@@ -532,7 +532,8 @@ static void test_name_deleted(void **state)
     (void)state;
     begin(&office);
     open_three(&office);
-    account_name_changed(guest[0].account, SLICE("INBOX"));
+    const struct name_change change = {.verb = NAME_DELETE, .name = SLICE("INBOX")};
+    account_names_changed(guest[0].account, &change);
     assert_int_equal(guest[0].gone_n, 1);
     office_run_ms(&office, 20);
     end(&office);
@@ -577,7 +578,8 @@ static void test_t6_a_name_with_the_delimiter_at_its_end(void **state)
     guest[0].open = feed_open(guest[0].account, SLICE("x/"), on_open, &guest[0]);
     office_run(&office, complete);
     leave(&guest[0]);
-    account_name_changed(guest[0].account, SLICE("x/"));
+    const struct name_change change = {.verb = NAME_CREATE, .name = SLICE("x/")};
+    account_names_changed(guest[0].account, &change);
     assert_null(account_find_feed(guest[0].account, SLICE("x/")));
     end(&office);
 }

@@ -321,7 +321,8 @@ static void test_the_mailbox_goes_while_asked(void **state)
         ask_about(2, "FROM a", "1,3");
         office_run_ms(&office, 20);
         if (way == 0) {
-            account_name_changed(guest[0].account, SLICE("INBOX"));
+            const struct name_change change = {.verb = NAME_DELETE, .name = SLICE("INBOX")};
+            account_names_changed(guest[0].account, &change);
         } else { /* another one behind the same name */
             office_rule_add(&office, "SELECT", SELECTED("4", "8", "8"), 0);
             office_cut(office_selected(&office));
