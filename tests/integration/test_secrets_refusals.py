@@ -155,10 +155,15 @@ def test_clients_that_leave_while_they_wait(upstream, make_proxy, connect):
 
 
 @pytest.mark.skipif(not tools.LONG, reason='waits for Dovecot: IMAPCACHED_LONG=1')
-@pytest.mark.parametrize('kind', ['five different secrets', 'the same secret five times'])
+@pytest.mark.parametrize('kind', ['five different secrets', 'the same secret five times', 'one wrong secret'])
 def test_five_wrong_logins_at_dovecot_with_its_penalty(make_proxy, kind):
-    """A figure: how long another user's login takes after five wrong ones, direct and proxied. pytest -s shows it."""
-    secrets = ['wrong%d' % n if 'different' in kind else 'wrong' for n in range(5)]
+    """How long another user's login takes after wrong ones, direct and proxied; pytest -s shows the figures.
+
+    One wrong login makes the next one from that address wait 4 s, a second secret 8 s; Dovecot forgets that some 12 s
+    after the last secret it had not been given before. The same secret five times takes 20 s directly, each try
+    being held up, so that all is forgotten then; here it is asked about once, and the four refusals said again are not
+    held up. So the moments are to be the same for a comparison."""
+    secrets = {'f': ['wrong%d' % n for n in range(5)], 't': ['wrong'] * 5, 'o': ['wrong']}[kind[0]]
     taken = {}
     for way in ('direct', 'proxied'):
         with judge_dovecot.Dovecot(users=4, auth_failure_delay='2 secs', penalty=True) as upstream:
@@ -168,9 +173,11 @@ def test_five_wrong_logins_at_dovecot_with_its_penalty(make_proxy, kind):
                 _, threads = all_at_once(port, [('u0', secret)])
                 threads[0].join(25 if way == 'direct' else 3)     # one that is held is not waited for
             wrong = time.monotonic() - began
+            if way == 'proxied' and kind[0] != 'f':
+                time.sleep(max(0, taken['direct'][1] - wrong))
             result, seconds = login(port, 'u1', 'pw')
             assert result.ok
             taken[way] = seconds, wrong
     print('\n%s: another login takes %.1f s direct (the wrong ones %.1f), %.1f s proxied (the wrong ones %.1f)'
           % ((kind,) + taken['direct'] + taken['proxied']))
-    assert taken['proxied'][0] <= max(taken['direct'][0], 8.5)
+    assert taken['proxied'][0] <= taken['direct'][0] + 0.5
