@@ -455,6 +455,7 @@ static enum status open_store(struct server *server, struct fail *fail)
         .dir = server->settings->cache_dir,
         .size_bytes = server->settings->cache_size_bytes,
         .stats = &server->stats,
+        .searches_max = server->settings->search_remember,
         .wake = wakeup_signal,
         .wake_arg = server->store_wakeup,
         .drained = on_store_drained,

@@ -3,12 +3,12 @@
 /* What the upstream has said of one mailbox's messages and of criteria that only it can evaluate
  * (imap/searchcanon.h: a "part"): for each part the UIDs it was asked about (known) and those that
  * matched (hit).  Each part is asked about each message once, whoever asks, in closed sets of UIDs,
- * all commands in one flight.
+ * all commands in one flight; what is remembered goes to the store, too.
  * A message that a full-text index may not have yet (unsettled: `search.settle`) is asked about each
  * time.  What was answered NO, BAD, in part only, or by a link that was lost is not remembered.
  * Belongs to one feed and one store id: another mailbox under the same name begins with none.
  * Owner of memory: the feed.  Limits: `search.remember` parts a mailbox, SEARCHES_BYTES_MAX of them in
- * memory; parts with a name beyond 4,096 octets are asked each time.
+ * memory; parts with a name beyond STORE_SEARCH_NAME_MAX are asked each time.
  * Thread: loop.  Design section 6, protocol.md 2.7. */
 #include "base/slice.h"
 #include "base/status.h"

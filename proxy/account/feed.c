@@ -182,7 +182,7 @@ void feed__destroy(struct feed *feed)
     if (feed->state == FEED_LIVE) {
         feed__persist(feed);
     }
-    searches__end(&feed->searches);
+    searches__end(&feed->searches, feed->state != FEED_ENDED);
     feed->state = FEED_ENDED;
     HASH_DEL(account->feeds, feed);
     budget__leave(feed);
@@ -320,6 +320,7 @@ void feed__park(struct feed *feed)
         LOG_Q(feed_name(feed)));
     stats_add(feed->account->accounts->env.stats, STAT_feeds_parked, 1);
     feed__persist(feed);
+    searches__write(feed->searches);
     feed__drop_cmds(feed); /* of one that nobody uses some may be under way */
     feed->slot = NULL;
     feed->state = FEED_DOWN;

@@ -127,7 +127,7 @@ bool feed__forget_model(struct feed *feed)
     ranges_reset(&feed->earlier);
     request__fail_waiting(&feed->waiting, CANCELED); /* they are about the other mailbox */
     request__forget_selection(feed);
-    searches__end(&feed->searches);
+    searches__end(&feed->searches, false);
     if (feed->plan != NULL) {
         plan_destroy(&feed->plan);
     }

@@ -5,8 +5,14 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "store/search.h"
 
 static void trim(void *arg);
+
+static void write_soon(void *arg)
+{
+    searches__write(arg);
+}
 
 void searches__begin(struct feed *feed)
 {
@@ -14,13 +20,14 @@ void searches__begin(struct feed *feed)
     if (searches != NULL && searches->store_id == feed->store_id) {
         return;
     }
-    searches__end(&feed->searches);
+    searches__end(&feed->searches, false);
     if (feed->store_id == 0) {
         return;
     }
     searches = alloc_zero(sizeof(*searches));
     searches->feed = feed;
     searches->store_id = feed->store_id;
+    searches->write_timer = timer_create_on(account__loop(feed->account), write_soon, searches);
     task_init(&searches->trim_task, trim, searches);
     searches__settle_init(searches);
     feed->searches = searches;
@@ -94,12 +101,14 @@ static struct search_entry *find(struct searches *searches, struct slice name)
     if (entry != NULL) {
         DL_DELETE(searches->used, entry);
         DL_APPEND(searches->used, entry);
+        searches__used(entry);
         return entry;
     }
     entry = new_entry(searches, name);
     entry->is_listed = true;
     HASH_ADD(hh, searches->entries, name[0], entry->name_len, entry);
     DL_APPEND(searches->used, entry);
+    searches__load(entry);
     return entry;
 }
 
@@ -107,7 +116,7 @@ struct search_entry *searches__entry(struct searches *searches, const struct sea
                                      struct slice charset)
 {
     struct buf name;
-    buf_init(&name, SEARCHES_NAME_MAX);
+    buf_init(&name, STORE_SEARCH_NAME_MAX);
     struct search_entry *entry;
     if (name_of(part, charset, &name)) {
         entry = find(searches, buf_slice(&name));
@@ -209,6 +218,10 @@ void searches__grew(struct search_entry *entry)
     entry->bytes = sizeof(*entry) + entry->name_len + bitmap_bytes(entry->known) +
                    bitmap_bytes(entry->hit);
     searches->bytes = searches->bytes - before + entry->bytes;
+    entry->is_dirty = true;
+    if (!timer_is_set(searches->write_timer)) {
+        timer_set_ms(searches->write_timer, SEARCHES_WRITE_MS);
+    }
     /* Not now: what was found is still looked at. */
     evloop_defer(account__loop(searches->feed->account), &searches->trim_task, EVLOOP_NEXT_TURN);
 }
@@ -235,6 +248,9 @@ static void trim(void *arg)
         if ((!is_excess && searches->bytes <= SEARCHES_BYTES_MAX) || is_in_use(entry)) {
             continue;
         }
+        if (!is_excess && entry->is_dirty) {
+            searches__write_entry(entry, NULL); /* to be read again from there */
+        }
         forget(entry);
         n--;
     }
@@ -250,12 +266,15 @@ static void end_entry(struct search_entry *entry)
     searches__cancel_pieces(entry, false);
 }
 
-void searches__end(struct searches **searches)
+void searches__end(struct searches **searches, bool keeps)
 {
     struct searches *gone = *searches;
     *searches = NULL;
     if (gone == NULL) {
         return;
+    }
+    if (keeps) {
+        searches__write(gone);
     }
     while (gone->unlisted != NULL) {
         struct search_entry *entry = gone->unlisted;
@@ -269,6 +288,7 @@ void searches__end(struct searches **searches)
     }
     searches__settle_fini(gone);
     evloop_cancel(account__loop(gone->feed->account), &gone->trim_task);
+    timer_destroy(&gone->write_timer);
     alloc_free(gone);
 }
 
@@ -276,7 +296,8 @@ void searches__forget(struct feed *feed)
 {
     struct searches *searches = feed->searches;
     if (searches != NULL) {
-        searches__end(&feed->searches);
+        store_searches_drop(feed->account->accounts->env.store, searches->store_id);
+        searches__end(&feed->searches, false);
         searches__begin(feed);
     }
 }

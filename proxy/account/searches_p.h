@@ -7,7 +7,7 @@
  *                   └── asks:   who waits; each for the UIDs that are left
  *
  * searches.c: entries, their caps; searches_ask.c: asks, pieces, answers; searches_write.c: sets and
- * commands; searches_settle.c: which messages are too young.
+ * commands; searches_settle.c: which messages are too young; searches_keep.c: the store.
  * Owner of memory: the feed.  Thread: loop. */
 #include "account/searches.h"
 #include "base/bitmap.h"
@@ -17,7 +17,7 @@
 enum {
     SEARCHES_BULK_FROM = 500,   /* messages whose bodies are searched: on a link of their own */
     SEARCHES_REPEATS_MAX = 4,   /* for links that were lost by no fault of the command */
-    SEARCHES_NAME_MAX = 4096,   /* octets; longer ones are asked each time */
+    SEARCHES_WRITE_MS = 3000,   /* what is new is gathered so long */
     SEARCHES_TAIL = 100,        /* messages that may be young when the mailbox is opened */
     SEARCHES_YOUNG_MAX = 256,   /* runs of them told apart */
 };
@@ -35,6 +35,7 @@ struct search_entry {
     struct searches *searches;
     bool is_listed; /* by name; else it is asked each time, and goes with its last ask */
     bool is_accepted; /* the upstream has answered OK */
+    bool is_dirty;
     struct bitmap *known, *hit;
     /* Answered while it was not known how old the message is. */
     struct bitmap *late_hit;
@@ -108,6 +109,7 @@ struct searches {
     struct search_entry *unlisted; /* those that are asked each time */
     size_t bytes;
     bool esearch_is_poor;
+    struct timer *write_timer;
     struct task trim_task;
     struct search_settling settling;
 };
@@ -116,7 +118,7 @@ struct searches {
 /* The feed's store id is known, or is another one now. */
 void searches__begin(struct feed *feed);
 /* The feed or its store id goes: who waits is told CANCELED, later.  May be NULL. */
-void searches__end(struct searches **searches);
+void searches__end(struct searches **searches, bool keeps);
 /* UIDs may stand for other messages than they did: nothing is known any more. */
 void searches__forget(struct feed *feed);
 struct search_entry *searches__entry(struct searches *searches, const struct search_part *part,
@@ -157,5 +159,14 @@ void searches__sift(struct searches *searches, const struct bitmap *asked,
                     struct search_sifted *out);
 /* What was late is known by now, perhaps. */
 void searches__resift(struct searches *searches, struct search_sifted *sifted);
+
+/* --- searches_keep.c --- */
+/* Read into a new entry what the store has. */
+void searches__load(struct search_entry *entry);
+/* It is in memory and was of use. */
+void searches__used(const struct search_entry *entry);
+/* May be NULL. */
+void searches__write(struct searches *searches);
+void searches__write_entry(struct search_entry *entry, const struct bitmap *present);
 
 #endif

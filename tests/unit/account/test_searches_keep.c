@@ -1,0 +1,174 @@
+/* What is remembered of searches over the end of the program. */
+#include "../../../proxy/account/searches_p.h"
+#include "searches_fixture.h"
+#include "store/search.h"
+
+/* The mailbox is opened by another process, which SELECT tells that. */
+static void restart(struct office *office, const char *selected, const char *fill)
+{
+    close_guest(&guest[0]);
+    accounts_destroy(&office->accounts);
+    office_run_ms(office, 20);
+    store_close(&office->store);
+    office_open_store(office);
+    office_open_accounts(office);
+    memset(guest, 0, sizeof(guest));
+    office->rules_n = 0;
+    login(office);
+    office_rule_add(office, "SELECT", selected, 1);
+    office_rule_add(office, "UID FETCH 1:*", fill, 1);
+    open_box(office);
+    assert_int_equal(guest[0].open_st, OK);
+    buf_reset(&office->log);
+}
+
+static void ask_and_answer(struct office *office)
+{
+    office_rule_add(office, "UID SEARCH", "* SEARCH 3 5\r\n$ OK done\r\n", 1);
+    ask_about(0, "FROM a", "1,3,5");
+    office_run(office, answered);
+    assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
+}
+
+static uint64_t kept_id(void)
+{
+    return feed_store_id(guest[0].feed_user.feed);
+}
+
+static bool is_kept(struct office *office, const char *name)
+{
+    struct slice octets;
+    store_read_begin(office->store);
+    bool is_there = store_search_get(office->store, kept_id(), slice_str(name), &octets);
+    store_read_end(office->store);
+    return is_there;
+}
+
+static void test_known_after_a_restart(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    restart(&office, SELECTED("4", "7", "8"), "$ NO not asked\r\n");
+    assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
+    ask_about(0, "FROM a", "1,3,5");
+    office_run(&office, answered);
+    assert_string_equal(asker[0].hit, "3,5");
+    assert_string_equal(office_log(&office), "");
+    assert_string_equal(known_of("FROM b"), "never");
+    finish(&office);
+}
+
+/* Not only when the mailbox is left: within seconds. */
+static void test_written_soon(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    assert_false(is_kept(&office, "FROM \"a\""));
+    office_run_ms(&office, SEARCHES_WRITE_MS + 200);
+    assert_true(is_kept(&office, "FROM \"a\""));
+    finish(&office);
+}
+
+/* What has gone from the mailbox is not kept of it. */
+static void test_expunged(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    office_push(&office, "* VANISHED 3\r\n");
+    refresh(&office);
+    restart(&office, SELECTED("3", "7", "8"), "* VANISHED (EARLIER) 3\r\n$ OK done\r\n");
+    assert_string_equal(known_of("FROM a"), "1,5 / 5");
+    finish(&office);
+}
+
+static void test_another_mailbox(void **state)
+{
+    static const char *const selected[] = {SELECTED("4", "8", "8"), SELECTED("4", "7", "5")};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct office office;
+        begin_with(&office, CAPS, 0);
+        ask_and_answer(&office);
+        restart(&office, selected[i], FOUR);
+        assert_string_equal(known_of("FROM a"), "never");
+        finish(&office);
+    }
+}
+
+static void test_records_that_cannot_be(void **state)
+{
+    static const char *const octets[] = {
+        "",
+        "\x01",
+        "\x02\0\0\0\x08",
+        "\x01\xff\xff\xff\xff",
+        "\x01\0\0\0\0",
+        "\x01\0\0\0\x04" "abcdabcd",
+    };
+    static const size_t sizes[] = {0, 1, 5, 5, 5, 13};
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    for (size_t i = 0; i < sizeof(octets) / sizeof(octets[0]); i++) {
+        assert_int_equal(store_search_put(office.store, kept_id(), SLICE("FROM \"a\""),
+                                          slice_of(octets[i], sizes[i])), OK);
+        assert_string_equal(known_of("FROM a"), "never");
+        assert_false(is_kept(&office, "FROM \"a\""));
+    }
+    /* hits that nobody asked about, and messages that are still to come */
+    static const char *const sets[][2] = {{"1,3", "5"}, {"1,3,99", "3"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf record;
+        struct bitmap *known = uids_of(sets[i][0]), *hit = uids_of(sets[i][1]);
+        buf_init(&record, 0);
+        buf_add(&record, slice_of("\x01\0\0\0", 4));
+        buf_add_char(&record, (char)bitmap_bytes(known));
+        bitmap_write(known, &record);
+        bitmap_write(hit, &record);
+        assert_int_equal(store_search_put(office.store, kept_id(), SLICE("FROM \"a\""),
+                                          buf_slice(&record)), OK);
+        assert_string_equal(known_of("FROM a"), "never");
+        bitmap_destroy(&known);
+        bitmap_destroy(&hit);
+        buf_fini(&record);
+    }
+    finish(&office);
+}
+
+/* What had to leave memory is read again. */
+static void test_more_than_in_memory(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    office_run_ms(&office, SEARCHES_WRITE_MS + 200);
+    office.settings.search_remember = 1;
+    ask_about(0, "FROM b", "1");
+    office_run(&office, answered);
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
+    finish(&office);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_after_a_restart),
+        cmocka_unit_test(test_written_soon),
+        cmocka_unit_test(test_expunged),
+        cmocka_unit_test(test_another_mailbox),
+        cmocka_unit_test(test_records_that_cannot_be),
+        cmocka_unit_test(test_more_than_in_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
