@@ -5,9 +5,10 @@
  * result shares no node with @root (text it does).   Thread: any.   Limits: those of the parser.
  *
  * Canonical: AND and OR have two children or more, in one order, no two equal, none of the same
- * kind inside (but see grouping); NOT stands over no NOT; ALL stands in no AND, NOT ALL in no OR.
- * OR with ALL is ALL and AND with NOT ALL is NOT ALL, where nothing goes that the upstream might
- * refuse.  NOT a NOT b (of one class) is NOT OR a b: the positive is what is remembered.
+ * kind inside (but see grouping).  NOT stands only over leaves and parts; where a part has children
+ * the first is no NOT (`NOT a NOT b` is `NOT OR a b`: the positive is what is remembered).  ALL
+ * stands in no AND, NOT ALL in no OR; beside ALL in an OR and NOT ALL in an AND stands nothing that
+ * the model answers (what the upstream answers stays, it may have to refuse it).
  * Grouping: where an AND (OR) has several children of one class, immutable or volatile, and others
  * besides, the former stand in an AND (OR) of their own, so that they are one part.
  * Header field names are in lower case.  Strings stay as they are: RFC 9051 6.4.4 says only SHOULD

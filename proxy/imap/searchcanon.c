@@ -6,8 +6,11 @@
 #include "imap/emit.h"
 #include "searchkey_p.h"
 
-/* Built from the leaves upwards: each node is made from children that are canonical already.  Depth
- * is bounded by the parser; nothing here makes a tree deeper than one grouping per level. */
+/* Built from the leaves upwards: each node is made from children that are canonical already.
+ *   What is not for the upstream alone has its NOTs at leaves and parts (De Morgan); in a part the
+ * first child is never a NOT: else the dual of the negated children is there, under a NOT.  So
+ * `NOT a NOT b` and `NOT OR a b` are one, and the positive is what is asked and remembered.
+ *   Depth is bounded by the parser: nothing here makes a tree deeper but one grouping per level. */
 
 enum { WHO = SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE };
 
@@ -89,8 +92,10 @@ static int compare_tokens(const struct search_node *a, const struct search_node 
     return order != 0 ? order : compare_numbers(a->tokens_n, b->tokens_n);
 }
 
-/* By word, arguments, children: the same in every process, and 0 only for equal trees. */
-static int compare(const struct search_node *a, const struct search_node *b)
+static int compare(const struct search_node *a, const struct search_node *b);
+
+/* By word, arguments, children. */
+static int compare_positive(const struct search_node *a, const struct search_node *b)
 {
     int order = slice_cmp(word_of(a), word_of(b));
     order = order != 0 ? order : compare_numbers(a->key, b->key);
@@ -104,6 +109,19 @@ static int compare(const struct search_node *a, const struct search_node *b)
         order = compare(left, right);
     }
     return order != 0 ? order : compare_numbers(left != NULL, right != NULL);
+}
+
+static const struct search_node *positive(const struct search_node *node)
+{
+    return node->key == SEARCH_NOT ? node->child : node;
+}
+
+/* The same in every process, and 0 only for equal trees.  A NOT stands where its child would, behind
+ * it. */
+static int compare(const struct search_node *a, const struct search_node *b)
+{
+    int order = compare_positive(positive(a), positive(b));
+    return order != 0 ? order : compare_numbers(a->key == SEARCH_NOT, b->key == SEARCH_NOT);
 }
 
 static int by_order(const void *a, const void *b)
@@ -148,12 +166,18 @@ static enum search_key dual(enum search_key key)
     return key == SEARCH_AND ? SEARCH_OR : SEARCH_AND;
 }
 
-static struct search_node *negate(struct arena *arena, struct search_node *child)
+/* For the upstream alone, and to be remembered or not as a whole. */
+static bool is_pure(unsigned classes)
 {
-    if (child == NULL || child->key == SEARCH_NOT) {
-        return child != NULL ? child->child : NULL;
-    }
-    struct search_node *node = new_node(arena, SEARCH_NOT);
+    return (classes & WHO) == SEARCH_IS_IMMUTABLE || (classes & WHO) == SEARCH_IS_VOLATILE;
+}
+
+static struct search_node *join(struct nodes *nodes, enum search_key key);
+static void add_flat(struct nodes *nodes, enum search_key key, struct search_node *node);
+
+static struct search_node *negative(struct arena *arena, struct search_node *child)
+{
+    struct search_node *node = child != NULL ? new_node(arena, SEARCH_NOT) : NULL;
     if (node != NULL) {
         child->next = NULL;
         node->child = child;
@@ -162,18 +186,38 @@ static struct search_node *negate(struct arena *arena, struct search_node *child
     return node;
 }
 
-/* A node that is or has children of @key is taken apart. */
+/* What @node does not select.  Takes @node. */
+static struct search_node *negate(struct arena *arena, struct search_node *node)
+{
+    struct nodes children = {.arena = arena};
+    if (node == NULL || node->key == SEARCH_NOT) {
+        return node != NULL ? node->child : NULL;
+    }
+    if ((node->key != SEARCH_AND && node->key != SEARCH_OR) || is_pure(node->classes)) {
+        return negative(arena, node);
+    }
+    for (struct search_node *child = node->child, *next; child != NULL; child = next) {
+        next = child->next;
+        add_flat(&children, dual(node->key), negate(arena, child));
+    }
+    return join(&children, dual(node->key));
+}
+
+/* A node that has children for @key is taken apart; takes @node. */
 static void add_flat(struct nodes *nodes, enum search_key key, struct search_node *node)
 {
     if (node == NULL || is_neutral(key, node)) {
         return;
     }
-    if (node->key != key) {
+    bool is_negative = node->key == SEARCH_NOT && node->child->key == dual(key);
+    if (node->key != key && !is_negative) {
         add(nodes, node);
         return;
     }
-    for (struct search_node *child = node->child; child != NULL; child = child->next) {
-        add_flat(nodes, key, child);
+    struct search_node *child = is_negative ? node->child->child : node->child;
+    for (struct search_node *next; child != NULL; child = next) {
+        next = child->next;
+        add_flat(nodes, key, is_negative ? negate(nodes->arena, child) : child);
     }
 }
 
@@ -190,95 +234,94 @@ static struct search_node *linked(struct nodes *nodes, enum search_key key)
     return node;
 }
 
-static size_t count_who(const struct nodes *nodes, unsigned who)
+/* Keep those of class @who (or all others) in @nodes. */
+static void keep(struct nodes *nodes, unsigned who, bool is_of_it)
 {
-    size_t n = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < nodes->n; i++) {
-        n += (nodes->at[i]->classes & WHO) == who ? 1 : 0;
-    }
-    return n;
-}
-
-static bool is_all_of(const struct nodes *nodes, unsigned who)
-{
-    return count_who(nodes, who) == nodes->n;
-}
-
-/* ALL in an OR, NOT ALL in an AND: that is then the whole, unless a key would go that the upstream
- * could have refused. */
-static struct search_node *absorbing(const struct nodes *nodes, enum search_key key)
-{
-    for (size_t i = 0; i < nodes->n; i++) {
-        if (is_neutral(dual(key), nodes->at[i])) {
-            return is_all_of(nodes, SEARCH_IS_MUTABLE) ? nodes->at[i] : NULL;
+        if (((nodes->at[i]->classes & WHO) == who) == is_of_it) {
+            nodes->at[kept++] = nodes->at[i];
         }
     }
-    return NULL;
+    nodes->n = kept;
 }
 
-static bool are_negative(const struct nodes *nodes)
+/* ALL in an OR, NOT ALL in an AND: what the model answers need not be looked at.  What the upstream
+ * answers stays: it may have to refuse it. */
+static void absorb(struct nodes *nodes, enum search_key key)
 {
     for (size_t i = 0; i < nodes->n; i++) {
-        if (nodes->at[i]->key != SEARCH_NOT) {
-            return false;
+        struct search_node *whole = nodes->at[i];
+        if (is_neutral(dual(key), whole)) {
+            keep(nodes, SEARCH_IS_MUTABLE, false);
+            add(nodes, whole);
+            return;
         }
     }
-    return is_all_of(nodes, SEARCH_IS_IMMUTABLE) || is_all_of(nodes, SEARCH_IS_VOLATILE);
-}
-
-static struct search_node *join(struct nodes *nodes, enum search_key key);
-
-static struct search_node *join_negative(const struct nodes *nodes, enum search_key key)
-{
-    struct nodes positive = {.arena = nodes->arena};
-    for (size_t i = 0; i < nodes->n; i++) {
-        add_flat(&positive, dual(key), nodes->at[i]->child);
-    }
-    return negate(nodes->arena, join(&positive, dual(key)));
 }
 
 /* Several children of class @who beside others: into a node of their own. */
 static void group(struct nodes *nodes, enum search_key key, unsigned who)
 {
     struct nodes some = {.arena = nodes->arena};
-    size_t n = count_who(nodes, who), kept = 0;
-    if (n < 2 || n == nodes->n) {
-        return;
-    }
     for (size_t i = 0; i < nodes->n; i++) {
         if ((nodes->at[i]->classes & WHO) == who) {
             add(&some, nodes->at[i]);
-        } else {
-            nodes->at[kept++] = nodes->at[i];
         }
     }
-    nodes->n = kept;
-    add(nodes, join(&some, key));
+    if (some.n > 1 && some.n < nodes->n) {
+        keep(nodes, who, false);
+        add(nodes, join(&some, key));
+    }
+}
+
+/* The first is a NOT; of `a NOT a` the AND is taken. */
+static bool is_upside_down(const struct nodes *nodes, enum search_key key)
+{
+    const struct search_node *first = nodes->at[0], *second = nodes->at[1];
+    bool is_pair = compare_positive(positive(first), positive(second)) == 0;
+    return is_pair ? key == SEARCH_OR : first->key == SEARCH_NOT;
+}
+
+static struct search_node *join_pure(struct nodes *nodes, enum search_key key)
+{
+    if (!is_upside_down(nodes, key)) {
+        return linked(nodes, key);
+    }
+    for (size_t i = 0; i < nodes->n; i++) {
+        struct search_node *other = negate(nodes->arena, nodes->at[i]);
+        if (other == NULL) {
+            return NULL;
+        }
+        nodes->at[i] = other;
+    }
+    sort_unique(nodes);
+    return negative(nodes->arena, linked(nodes, dual(key)));
 }
 
 /* AND or OR of canonical nodes that are flat already. */
 static struct search_node *join(struct nodes *nodes, enum search_key key)
 {
     struct arena *arena = nodes->arena;
-    if (arena->failed) {
-        return NULL;
-    }
+    unsigned classes = 0;
+    absorb(nodes, key);
     sort_unique(nodes);
-    if (nodes->n == 0) {
+    if (nodes->n == 0 && !arena->failed) {
         struct search_node *all = new_node(arena, SEARCH_ALL);
-        return key == SEARCH_AND ? all : negate(arena, all);
+        return key == SEARCH_AND ? all : negative(arena, all);
     }
-    struct search_node *whole = nodes->n == 1 ? nodes->at[0] : absorbing(nodes, key);
-    if (whole != NULL) {
-        return whole;
+    if (nodes->n > 1) {
+        group(nodes, key, SEARCH_IS_IMMUTABLE);
+        group(nodes, key, SEARCH_IS_VOLATILE);
+        sort_unique(nodes);
     }
-    if (are_negative(nodes)) {
-        return join_negative(nodes, key);
+    if (arena->failed || nodes->n < 2) {
+        return arena->failed ? NULL : nodes->at[0];
     }
-    group(nodes, key, SEARCH_IS_IMMUTABLE);
-    group(nodes, key, SEARCH_IS_VOLATILE);
-    sort_unique(nodes);
-    return arena->failed ? NULL : linked(nodes, key);
+    for (size_t i = 0; i < nodes->n; i++) {
+        classes |= nodes->at[i]->classes;
+    }
+    return is_pure(classes) ? join_pure(nodes, key) : linked(nodes, key);
 }
 
 /* --- the tree ----------------------------------------------------------------------------------- */
