@@ -1,8 +1,7 @@
 #include "imaptest.h"
 
 #include "imap/searchcanon.h"
-
-enum { ALL_CLASSES = SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE };
+#include "searchmodel.h"
 
 static enum status try_parse(const char *text, struct search_node **root)
 {
@@ -31,19 +30,13 @@ static struct search_node *normal(const char *text)
     return normal_of(parse(text));
 }
 
-static enum status resolve(void *arg, const struct search_node *leaf, struct ranges *out)
-{
-    (void)arg;
-    return seqset_resolve(&leaf->set, 1000, out);
-}
-
 static const char *written(const struct search_node *node)
 {
     struct outcmd cmd;
     struct buf out;
     outcmd_init(&cmd);
     buf_init(&out, 0);
-    assert_int_equal(search_write(node, resolve, NULL, &cmd), OK);
+    assert_int_equal(search_write(node, searchmodel_resolve, NULL, &cmd), OK);
     assert_true(outcmd_ok(&cmd));
     outcmd_inline(&cmd, &out);
     const char *text = cstr(buf_slice(&out));
@@ -243,70 +236,13 @@ static const char *spelled(const struct tree *tree)
     return text;
 }
 
-static uint32_t hash(uint32_t value, struct slice text)
+static void no_child_twice(const struct search_node *node)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        value = (value ^ (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c)) * 16777619U;
-    }
-    return (value ^ (uint32_t)text.len) * 16777619U;
-}
-
-/* The message says yes or no to each leaf, as if at random, but to equal ones the same. */
-static bool by_hash(void *arg, const struct search_node *leaf)
-{
-    uint32_t value = 2166136261U ^ *(uint32_t *)arg;
-    value = (value ^ (uint32_t)leaf->key ^ (leaf->flag << 8)) * 16777619U;
-    value = hash(hash(value ^ (uint32_t)leaf->number, leaf->field), leaf->text);
-    for (size_t i = 0; i < leaf->tokens_n; i++) {
-        value = hash(value, leaf->tokens[i].text);
-    }
-    value ^= leaf->child != NULL && by_hash(arg, leaf->child) ? 0x5bd1e995U : 0;
-    return ((value ^ (value >> 15)) * 2246822519U >> 28) % 2 == 1;
-}
-
-static bool is_pure(const struct search_node *node)
-{
-    unsigned who = node->classes & ALL_CLASSES;
-    return who == SEARCH_IS_IMMUTABLE || who == SEARCH_IS_VOLATILE;
-}
-
-static void check_canonical(const struct search_node *node);
-
-static void check_children(const struct search_node *node)
-{
-    size_t n = 0, cached = 0, vol = 0, whole = 0, mutable = 0;
-    const struct search_node *first = node->child;
-    const char *before = "";
-    for (const struct search_node *child = first; child != NULL; child = child->next, n++) {
-        bool is_all = child->key == SEARCH_ALL;
-        bool is_none = child->key == SEARCH_NOT && child->child->key == SEARCH_ALL;
-        const char *text = written(child);
-        assert_string_not_equal(before, text);
-        before = text;
-        assert_true(child->key != node->key || (is_pure(child) && !is_pure(node)));
-        assert_false(node->key == SEARCH_AND ? is_all : is_none);
-        cached += is_pure(child) && (child->classes & SEARCH_IS_IMMUTABLE) != 0 ? 1 : 0;
-        vol += is_pure(child) && (child->classes & SEARCH_IS_VOLATILE) != 0 ? 1 : 0;
-        whole += is_all || is_none ? 1 : 0;
-        mutable += (child->classes & ALL_CLASSES) == SEARCH_IS_MUTABLE ? 1 : 0;
-        check_canonical(child);
-    }
-    assert_true(n >= 2);
-    assert_true(is_pure(node) || (cached <= 1 && vol <= 1));
-    assert_true(whole == 0 || mutable == 1);
-    assert_true(!is_pure(node) || first->key != SEARCH_NOT);
-}
-
-static void check_canonical(const struct search_node *node)
-{
-    if (node->key == SEARCH_AND || node->key == SEARCH_OR) {
-        check_children(node);
-    } else if (node->key == SEARCH_NOT) {
-        const struct search_node *child = node->child;
-        bool is_inner = child->key == SEARCH_AND || child->key == SEARCH_OR;
-        assert_true(child->key != SEARCH_NOT && (!is_inner || is_pure(child)));
-        check_canonical(child);
+    for (const struct search_node *a = node->child; a != NULL; a = a->next) {
+        for (const struct search_node *b = a->next; b != NULL; b = b->next) {
+            assert_string_not_equal(written(a), written(b));
+        }
+        no_child_twice(a);
     }
 }
 
@@ -318,13 +254,14 @@ static void check_one(const struct tree *tree)
     }
     const struct search_node *canonical = normal_of(roots[0]);
     const char *text = written(canonical);
-    check_canonical(canonical);
+    assert_true(searchmodel_is_canonical(canonical));
+    no_child_twice(canonical);
     assert_string_equal(text, written(normal_of(roots[1])));
     assert_string_equal(text, written(normal_of(canonical)));
     for (uint32_t message = 0; message < 32; message++) {
-        bool expected = search_match(roots[0], by_hash, &message);
-        assert_int_equal(search_match(roots[1], by_hash, &message), expected);
-        assert_int_equal(search_match(canonical, by_hash, &message), expected);
+        bool expected = search_match(roots[0], searchmodel_leaf, &message);
+        assert_int_equal(search_match(roots[1], searchmodel_leaf, &message), expected);
+        assert_int_equal(search_match(canonical, searchmodel_leaf, &message), expected);
     }
     assert_int_equal(try_parse(text, &back), OK);
     assert_string_equal(text, written(normal_of(back)));

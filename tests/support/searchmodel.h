@@ -1,0 +1,103 @@
+#ifndef SUPPORT_SEARCHMODEL_H
+#define SUPPORT_SEARCHMODEL_H
+/* A small model on which criteria mean something: a message, which is a number, says yes or no to
+ * each leaf as if at random, but to equal leaves the same.  Sets hold numbers and UIDs alike. */
+#include "imap/searchtree.h"
+
+enum { SEARCHMODEL_LAST = 1000 };
+
+static inline enum status searchmodel_resolve(void *arg, const struct search_node *leaf,
+                                              struct ranges *out)
+{
+    (void)arg;
+    return seqset_resolve(&leaf->set, SEARCHMODEL_LAST, out);
+}
+
+static inline uint32_t searchmodel_hash(uint32_t value, struct slice text, bool has_case)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        c = !has_case && c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        value = (value ^ (unsigned char)c) * 16777619U;
+    }
+    return (value ^ (uint32_t)text.len) * 16777619U;
+}
+
+static inline bool searchmodel_in_set(uint32_t message, const struct search_node *leaf)
+{
+    struct ranges set;
+    ranges_init(&set, 0);
+    bool is_in = searchmodel_resolve(NULL, leaf, &set) == OK && ranges_has(&set, message);
+    ranges_fini(&set);
+    return is_in;
+}
+
+/* For search_match(); @arg: the message, uint32_t. */
+static inline bool searchmodel_leaf(void *arg, const struct search_node *leaf)
+{
+    uint32_t value = (2166136261U ^ *(uint32_t *)arg) * 16777619U;
+    if (leaf->key == SEARCH_SEQ || leaf->key == SEARCH_UID) {
+        return searchmodel_in_set(*(uint32_t *)arg, leaf);
+    }
+    value = (value ^ (uint32_t)leaf->key ^ (leaf->flag << 8)) * 16777619U;
+    value = searchmodel_hash(value ^ (uint32_t)leaf->number, leaf->field, false);
+    value = searchmodel_hash(value ^ (uint32_t)(leaf->number >> 32), leaf->text, true);
+    for (size_t i = 0; i < leaf->tokens_n; i++) {
+        value = searchmodel_hash(value ^ leaf->tokens[i].is_string, leaf->tokens[i].text, true);
+    }
+    if (leaf->child != NULL && search_match(leaf->child, searchmodel_leaf, arg)) {
+        value ^= 0x5bd1e995U;
+    }
+    return (((value ^ (value >> 15)) * 2246822519U) >> 31) == 1;
+}
+
+/* --- what imap/searchcanon.h says of a canonical tree ------------------------------------------- */
+
+static inline unsigned searchmodel_who(const struct search_node *node)
+{
+    return node->classes & (SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE);
+}
+
+static inline bool searchmodel_is_pure(const struct search_node *node)
+{
+    unsigned who = searchmodel_who(node);
+    return who == SEARCH_IS_IMMUTABLE || who == SEARCH_IS_VOLATILE;
+}
+
+static inline bool searchmodel_is_canonical(const struct search_node *node);
+
+static inline bool searchmodel_is_good_list(const struct search_node *node)
+{
+    size_t n = 0, kept = 0, asked = 0, whole = 0, ours = 0;
+    for (const struct search_node *child = node->child; child != NULL; child = child->next, n++) {
+        bool is_all = child->key == SEARCH_ALL;
+        bool is_none = child->key == SEARCH_NOT && child->child->key == SEARCH_ALL;
+        bool is_neutral = node->key == SEARCH_AND ? is_all : is_none;
+        bool is_group = searchmodel_is_pure(child) && !searchmodel_is_pure(node);
+        if (is_neutral || (child->key == node->key && !is_group) ||
+            !searchmodel_is_canonical(child)) {
+            return false;
+        }
+        kept += searchmodel_who(child) == SEARCH_IS_IMMUTABLE ? 1 : 0;
+        asked += searchmodel_who(child) == SEARCH_IS_VOLATILE ? 1 : 0;
+        ours += searchmodel_who(child) == SEARCH_IS_MUTABLE ? 1 : 0;
+        whole += is_all || is_none ? 1 : 0;
+    }
+    if (searchmodel_is_pure(node)) {
+        return n >= 2 && node->child->key != SEARCH_NOT;
+    }
+    return n >= 2 && kept <= 1 && asked <= 1 && (whole == 0 || ours == 1);
+}
+
+static inline bool searchmodel_is_canonical(const struct search_node *node)
+{
+    if (node->key == SEARCH_NOT) {
+        enum search_key below = node->child->key;
+        bool is_list = below == SEARCH_AND || below == SEARCH_OR;
+        return below != SEARCH_NOT && (!is_list || searchmodel_is_pure(node)) &&
+               searchmodel_is_canonical(node->child);
+    }
+    return (node->key != SEARCH_AND && node->key != SEARCH_OR) || searchmodel_is_good_list(node);
+}
+
+#endif
