@@ -120,8 +120,8 @@ bool date_time_seconds(struct slice text, int64_t *seconds_out)
 {
     static const struct day first = {.day = 1, .month = 0, .year = 1970};
     char at[DATE_TIME_TEXT_MAX + 1];
-    struct day day;
-    unsigned hour, minute, second, zone_hours, zone_minutes;
+    struct day day = first;
+    unsigned hour = 0, minute = 0, second = 0, zone_hours = 0, zone_minutes = 0;
     if (!date_time_check(text, at)) {
         return false;
     }

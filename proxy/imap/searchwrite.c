@@ -106,8 +106,12 @@ static size_t count(const struct search_node *first)
     return n;
 }
 
+/* Without arguments it stands alone in parentheses: what follows it here need not be what followed it
+ * where the client wrote it, and must not become its argument. */
 static enum status write_unknown(const struct writer *w, const struct search_node *node)
 {
+    bool is_bare = node->tokens_n == 0 && node->child == NULL;
+    outcmd_str(w->out, is_bare ? "(" : "");
     outcmd_token(w->out, node->text);
     for (size_t i = 0; i < node->tokens_n; i++) {
         outcmd_str(w->out, " ");
@@ -121,6 +125,7 @@ static enum status write_unknown(const struct writer *w, const struct search_nod
         outcmd_str(w->out, " ");
         TRY(write_key(w, node->child));
     }
+    outcmd_str(w->out, is_bare ? ")" : "");
     return OK;
 }
 

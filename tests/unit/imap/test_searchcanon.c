@@ -82,7 +82,8 @@ static void forms(void **state)
         {"since \"01-feb-2026\" larger 007", "LARGER 7 SINCE 1-Feb-2026"},
         /* nothing goes that the upstream may have to refuse */
         {"NOT ALL FROM a SEEN", "NOT ALL FROM \"a\""},
-        {"OR ALL X-FOO", "OR ALL X-FOO"},
+        {"OR ALL X-FOO", "OR ALL (X-FOO)"},
+        {"X-B x X-A", "(X-A) X-B x"},
         /* inside FUZZY nothing is ours to change */
         {"FUZZY (TO b FROM a NOT NOT SEEN)", "FUZZY (TO \"b\" FROM \"a\" NOT UNSEEN)"},
     };
@@ -153,6 +154,7 @@ static const char *const leaves[][3] = {
     {"LARGER 5", "LARGER 005", "larger 5"},
     {"YOUNGER 5", "younger 5", "NOT NOT YOUNGER 5"},
     {"FUZZY TEXT x", "fuzzy TEXT \"x\"", "FUZZY (TEXT x)"},
+    {"X-BAR", "X-BAR", "NOT NOT X-BAR"},
     {"X-FOO \"a\" \"b\"", "X-FOO {1}\r\na \"b\"", "(X-FOO \"a\" {1}\r\nb)"},
 };
 
