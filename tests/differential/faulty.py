@@ -4,6 +4,8 @@ import re
 
 from imapjudge import relay, wire
 
+import faulty_search
+
 NUMBER = re.compile(rb'\* (\d+) ')
 UID = re.compile(rb'(\bUID )(\d+)')
 LITERAL = re.compile(rb'(BODY\[[^\]]*\](?:<\d+>)?|RFC822(?:\.TEXT|\.HEADER)?) \{(\d+)\}\r\n')
@@ -225,6 +227,7 @@ FAULTS = {
     'search-short': SearchShort,
     'split-line': SplitLine, 'early-expunge': EarlyExpunge, 'unasked-item': UnaskedItem,
     'store-not-echoed': StoreNotEchoed, 'ok-for-no': OkForNo, 'append-elsewhere': LostAppend,
+    **faulty_search.FAULTS,
 }
 
 
@@ -245,13 +248,18 @@ class FaultyConnection(relay.RelayConnection):
     def __init__(self, owner, number):
         super().__init__(owner, number)
         self.verb = b''
+        self.asked = b''            # the whole command at work
+        self.box = None
         self._up = _Up(self)
         self._down = b''
 
     def from_client(self, data):
         # The harness writes each command in one piece, so a chunk is a command (or literal octets).
         line, end, rest = data.partition(b'\n')
-        if not self._up._skip:
+        if self._up._skip:
+            self.asked += data
+        else:
+            self.asked = data
             line = self.relay.fault.command(line + end, self)
             end = b''
         self._up.feed(data)

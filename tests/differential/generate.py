@@ -3,6 +3,8 @@ import random
 
 from imapjudge import dovecot, mailgen
 
+from searches import Searches
+
 SHARED = ('INBOX', 'Work', 'Archive')
 SCRATCH = ('Scratch/a', 'Scratch/b', 'Scratch/c d', 'Scratch/b/deep')
 KEYWORDS = mailgen.KEYWORDS
@@ -10,11 +12,17 @@ FLAGS = ('\\Seen', '\\Answered', '\\Flagged', '\\Draft', '\\Deleted')
 FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'References', 'Content-Type', 'X-Folded',
           'X-Twice', 'MIME-Version', 'In-Reply-To', 'X-None')
 WEIGHTS = {
-    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 7, 'uid_search': 5,
+    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1,
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
     'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
+}
+# Mixtures for a purpose (--preset): nothing but what is named.
+PRESETS = {
+    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'store': 5,
+                 'uid_store': 6, 'copy': 1, 'uid_copy': 2, 'move': 1, 'uid_move': 1, 'expunge': 2, 'uid_expunge': 1,
+                 'append': 6, 'close': 0.5, 'noop': 2, 'idle': 0.5, 'relogin': 0.5, 'outside': 2, 'enable': 0.3},
 }
 NOT_CUT = ('IDLE', 'DONE', 'LOGOUT', 'CAPABILITY', 'ENABLE', 'INVALID')
 CHANGES = ('store', 'uid_store', 'store_unchanged', 'expunge', 'uid_expunge')
@@ -72,6 +80,7 @@ class Generator:
         self.weights = dict(WEIGHTS, **(weights or {}))
         self.cut_in = cut_in
         self._follow = {}           # session -> Op to come next in it
+        self.searches = Searches(self.random, mails, avoided, self)
 
     def next(self, world):
         op = self._choose(world)
@@ -121,6 +130,10 @@ class Generator:
         needs = {'move': 'MOVE', 'uid_move': 'MOVE', 'uid_expunge': 'UIDPLUS', 'unselect': 'UNSELECT'}
         if name in needs:
             return needs[name] in world.capabilities
+        if name == 'sort':
+            return 'SORT' in world.capabilities
+        if name == 'thread':
+            return any(word.startswith('THREAD=') for word in world.capabilities)
         if name in ('fetch_changed', 'store_unchanged'):
             return view.condstore and bool(world.points.get(view.box))
         if name == 'reselect_qresync':
@@ -502,66 +515,21 @@ class Generator:
 
     # ---- SEARCH
 
-    def _key(self, view, by_depth):
-        pick = self.random
-        if by_depth and pick.random() < 0.35:
-            form = pick.choice(('NOT', 'OR', '()'))
-            if form == 'NOT':
-                key = self._key(view, by_depth - 1)
-                return key if key.startswith('NOT ') and 'double-not' in self._avoided else 'NOT ' + key
-            if form == 'OR':
-                return 'OR %s %s' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
-            return '(%s %s)' % (self._key(view, by_depth - 1), self._key(view, by_depth - 1))
-        return pick.choice((self._flag_key, self._flag_key, self._set_key, self._word_key, self._date_key,
-                            self._size_key))(view)
-
-    def _flag_key(self, view):
-        pick = self.random
-        if pick.random() < 0.25:
-            return '%sKEYWORD %s' % (pick.choice(('', 'UN')), pick.choice(KEYWORDS))
-        return pick.choice(('ALL', 'SEEN', 'UNSEEN', 'ANSWERED', 'UNANSWERED', 'FLAGGED', 'UNFLAGGED', 'DELETED',
-                            'UNDELETED', 'DRAFT', 'UNDRAFT'))
-
-    def _set_key(self, view):
-        form, last = ('', len(view)) if self.random.random() < 0.5 else ('UID ', view.uids()[-1])
-        numbers = self.uids(view) if form else self.numbers(len(view))
-        has_no_star = 'star-in-search' in self._avoided or (form and 'star-in-uid-search' in self._avoided)
-        return form + (numbers.replace('*', str(last)) if has_no_star else numbers)
-
-    def _word_key(self, view):
-        pick = self.random
-        word = pick.choice(mailgen.WORDS + ['berg', 'example.org', 'nowhere'])
-        if pick.random() < 0.25:
-            return 'HEADER %s %s' % (pick.choice(FIELDS), pick.choice((word, '""')))
-        return '%s %s' % (pick.choice(('SUBJECT', 'FROM', 'TO', 'CC', 'BODY', 'TEXT')), pick.choice((word, '"%s"' % word)))
-
-    def _date_key(self, view):
-        pick = self.random
-        return '%s %d-%s-%d' % (pick.choice(('BEFORE', 'ON', 'SINCE', 'SENTBEFORE', 'SENTON', 'SENTSINCE')),
-                                pick.randint(1, 28), pick.choice(('Jan', 'May', 'Sep', 'Dec')), pick.randint(2020, 2025))
-
-    def _size_key(self, view):
-        return '%s %d' % (self.random.choice(('LARGER', 'SMALLER')), self.random.choice((300, 500, 1000, 2000, 20000)))
-
-    def _search_text(self, world, view):
-        pick = self.random
-        head = ''
-        if 'ESEARCH' in world.capabilities and pick.random() < 0.3:
-            wanted = pick.sample(('MIN', 'MAX', 'ALL', 'COUNT'), pick.randint(0, 4))
-            if 'SEARCHRES' in world.capabilities and pick.random() < 0.4:
-                wanted.insert(pick.randint(0, len(wanted)), 'SAVE')
-            head = 'RETURN (%s) ' % ' '.join(wanted)
-        if pick.random() < 0.1:
-            head += 'CHARSET UTF-8 '
-        if self._saved(world, None):    # alone: the recheck of a search cannot know it
-            return head + pick.choice(('$', '$ UNSEEN', 'NOT $', 'UID $', 'FLAGGED $'))
-        return head + ' '.join(self._key(view, 2) for _ in range(pick.choice((1, 1, 1, 2, 3))))
+    def _asks(self, ask, world, session, is_uid):
+        verb, text, meta = ask(world, session, is_uid)
+        return Op(session, verb, text, **meta)
 
     def _search(self, world, session):
-        return Op(session, 'SEARCH', 'SEARCH ' + self._search_text(world, world.views[session]))
+        return self._asks(self.searches.ask, world, session, False)
 
     def _uid_search(self, world, session):
-        return Op(session, 'UID SEARCH', 'UID SEARCH ' + self._search_text(world, world.views[session]))
+        return self._asks(self.searches.ask, world, session, True)
+
+    def _sort(self, world, session):
+        return self._asks(self.searches.sort, world, session, self.random.random() < 0.6)
+
+    def _thread(self, world, session):
+        return self._asks(self.searches.thread, world, session, self.random.random() < 0.6)
 
 
 def response_name(item):

@@ -12,6 +12,7 @@ from imapjudge import imapclient, wire
 from imapjudge.imapclient import Lit
 
 import generate
+import queries
 from answers import Answer, Comparer
 from model import Truth, View
 from recheck import Recheck
@@ -23,9 +24,10 @@ POINTS_MAX = 10
 class World:
     """What the generator may know: only what is the same on both twins."""
 
-    def __init__(self, views, truths, points, idling, capabilities):
+    def __init__(self, views, truths, points, idling, capabilities, offered):
         self.views, self._truths, self.points = views, truths, points
         self.idling, self.capabilities = idling, capabilities
+        self.offered = offered      # by the subject, capabilities of the direct side or not
 
     def size(self, box):
         return len(self._truths[box].order)
@@ -114,8 +116,6 @@ class Judge:
             Side(name, sessions=settings.sessions, timeout=settings.timeout, names=self.names, **side)
             for name, side in (('direct', direct), ('subject', subject)))
         self.sides = (self.direct, self.subject)
-        if self.names.facts.name == 'dovecot':
-            self.compare.recheck = Recheck(self.direct.outside)
         if 'UIDPLUS' in settings.hidden:
             self.compare.hidden_codes = ('APPENDUID', 'COPYUID')
         self.trouble = trouble
@@ -125,8 +125,11 @@ class Judge:
         self.points = collections.defaultdict(list)
         self.unsettled = {}
         self._modseqs = []
-        shared = self.direct.clients[0].capability() & self.subject.clients[0].capability()
-        self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, shared)
+        offered = [side.clients[0].capability() for side in self.sides]
+        self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, offered[0] & offered[1],
+                           offered[1])
+        self._queries = queries.Queries(self, offered[0])
+        self.compare.recheck = Recheck(self.direct, self._queries)
         self.generator = generate.Generator(settings.seed, mails, settings.weights, settings.cut_in,
                                             self.names, self.rules.avoided)
 
@@ -205,12 +208,17 @@ class Judge:
     def _text(self, op, side):
         text = op.text
         if 'point' in op.meta:
-            point = self.points[op.meta['box']][op.meta['point'] % len(self.points[op.meta['box']])]
-            text = text.replace('{modseq}', str(point[side.name]))
+            text = text.replace('{modseq}', str(self.point(op)[side.name]))
             text = text.replace('{uidvalidity}', str(side.truths[op.meta['box']].uidvalidity))
         return text
 
+    def point(self, op):
+        points = self.points[op.meta['box']]
+        return points[op.meta['point'] % len(points)]
+
     def parts(self, op, side):
+        if 'pieces' in op.meta:
+            return self._queries.parts(op, side)
         text = self._text(op, side)
         if 'mail' in op.meta:
             parts = [text, Lit(self.mails[op.meta['mail']].octets,
@@ -230,9 +238,9 @@ class Judge:
         if 'point' not in op.meta:
             return False
         points = self.points[op.meta['box']]
-        if not points or not (view.condstore if not op.meta.get('qresync') else view.qresync):
+        if not points or not (op.meta.get('enables') or (view.qresync if op.meta.get('qresync') else view.condstore)):
             return True
-        point = points[op.meta['point'] % len(points)]
+        point = self.point(op)
         changed = [s.truths[op.meta['box']].changed_since(point[s.name]) for s in self.sides]
         return changed[0] != changed[1]
 
@@ -301,6 +309,8 @@ class Judge:
         elif answer.status == 'OK' and verb == 'ENABLE':
             view.condstore = True
             view.qresync = view.qresync or op.meta['name'] == 'QRESYNC'
+        elif answer.status == 'OK' and op.meta.get('enables'):
+            view.condstore = True
         elif verb in ('STORE', 'UID STORE') and op.meta.get('silent'):
             # The client knows what it did to the flags only if nobody else did; ours asks again.
             view.forget_flags(set(view.uids()))
@@ -330,6 +340,8 @@ class Judge:
             return
         if 'HIGHESTMODSEQ' in answer.codes:
             self._modseqs.append((side, view.box, None, int(answer.codes['HIGHESTMODSEQ'])))
+        if answer.search_modseq is not None:
+            self._modseqs.append((side, view.box, None, answer.search_modseq))
         for uid, told in answer.fetched.items():
             if 'MODSEQ' in told.items:
                 if not view.condstore:
@@ -391,7 +403,7 @@ class Judge:
 
     def _resynced(self, op, direct, subject):
         box = op.meta['box']
-        point = self.points[box][op.meta['point'] % len(self.points[box])]
+        point = self.point(op)
         for side, answer in zip(self.sides, (direct, subject)):
             truth = side.truths[box]
             # RFC 7162 3.2.5.1: with a list of known UIDs the server tells only of those.

@@ -66,6 +66,7 @@ def arguments(argv=None):
                         help='weight of kill -9 and a new start with the same cache')
     parser.add_argument('--hide', default='', metavar='A,B', help='let its upstream seem to lack: ' + ' '.join(middle.NEEDS))
     parser.add_argument('--only', help='commas: nothing but these kinds')
+    parser.add_argument('--preset', choices=sorted(generate.PRESETS), help='a mixture for a purpose')
     parser.add_argument('--format', default='sdbox', choices=('sdbox', 'mdbox', 'maildir'),
                         help='of a Dovecot; a Maildir may lose and find a message again when it is busy')
     parser.add_argument('--settle', type=float, default=10.0, help='seconds a barrier may take')
@@ -92,6 +93,9 @@ SELDOM = {'courier': {'rename': 0.15, 'delete': 0.15}}
 
 def weights_of(options):
     weights = dict(SELDOM.get(options.server, {}))
+    if options.preset:
+        weights = {name: 0 for name in generate.WEIGHTS}
+        weights.update(generate.PRESETS[options.preset])
     if options.only:
         weights = {name: 0 for name in generate.WEIGHTS}
         weights.update({name: generate.WEIGHTS[name] for name in options.only.split(',')})
@@ -231,6 +235,7 @@ def converse(options, bench, seed, commands, ops=None):
                         names=bench.names)
     trouble = bench.subject.trouble if bench.subject is not None else None
     judge = Judge(settings, *bench.pair(), bench.mails, trouble=trouble)
+    judge.compare.is_relay = options.relay
     try:
         judge.run()
         return judge, None
@@ -283,8 +288,8 @@ def failed(options, bench, judge, mismatch, seed):
         if getattr(options, name):
             how += ['--' + name.replace('_', '-'), str(getattr(options, name))]
     how += ['--hide', ','.join(options.hide)] if options.hide else []
-    for name in ('only', 'weight'):
-        for value in ([getattr(options, name)] if name == 'only' else options.weight):
+    for name in ('preset', 'only', 'weight'):
+        for value in (options.weight if name == 'weight' else [getattr(options, name)]):
             how += ['--' + name, value] if value else []
     print('---- repeat: tests/differential/run.py --server %s --seed %d --mail-seed %d --commands %d --sessions %d --format %s %s' % (
         options.server, seed, options.mail_seed, judge.step, options.sessions, options.format, shlex.join(how)))

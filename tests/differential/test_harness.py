@@ -6,6 +6,8 @@ import sys
 import pytest
 
 import faulty
+import faulty_search
+import generate
 import model
 import rules
 import twins
@@ -31,6 +33,7 @@ CAUGHT_AS = {
     'store-not-echoed': {'store-not-echoed'},
     'ok-for-no': {'status'},
     'append-elsewhere': {'code', 'mailbox', 'status', 'uidvalidity'},
+    **{name: {'search'} for name in faulty_search.FAULTS},
 }
 
 
@@ -40,18 +43,19 @@ def bench():
         yield prepared
 
 
-def judge_before(bench, port, seed, commands, settle):
+def judge_before(bench, port, seed, commands, settle, preset=None):
     here = ('127.0.0.1', bench.server.port)
     direct, subject = bench.fresh()
-    return Judge(Settings(seed=seed, commands=commands, settle=settle),
+    weights = dict(dict.fromkeys(generate.WEIGHTS, 0), **generate.PRESETS[preset]) if preset else {}
+    return Judge(Settings(seed=seed, commands=commands, settle=settle, weights=weights),
                  dict(address=here, control=here, user=direct, password='pw'),
                  dict(address=('127.0.0.1', port), control=here, user=subject, password='pw'), bench.mails)
 
 
-@pytest.mark.parametrize('seed', [1, 2, 3])
-def test_plain_relay_passes(bench, seed):
+@pytest.mark.parametrize('seed,preset', [(1, None), (2, None), (3, None), (1, 'searches')])
+def test_plain_relay_passes(bench, seed, preset):
     with relay.Relay(bench.server.port) as plain:
-        judge = judge_before(bench, plain.port, seed, 1000, settle=10)
+        judge = judge_before(bench, plain.port, seed, 1000, settle=10, preset=preset)
         try:
             judge.run()
         except Mismatch as mismatch:
@@ -60,7 +64,8 @@ def test_plain_relay_passes(bench, seed):
             judge.close()
         assert judge.step == 1000
         # Nothing was passed over: the kinds that matter did occur.
-        for verb in ('FETCH', 'UID FETCH', 'STORE', 'UID STORE', 'SEARCH', 'COPY', 'MOVE', 'EXPUNGE', 'APPEND', 'IDLE'):
+        for verb in ('FETCH', 'UID FETCH', 'STORE', 'UID STORE', 'SEARCH', 'UID SEARCH', 'SORT', 'COPY', 'MOVE', 'EXPUNGE',
+                     'APPEND', 'IDLE'):
             assert judge.counts[verb] > 0, verb
 
 
@@ -71,7 +76,8 @@ def test_every_fault_has_its_verdict():
 @pytest.mark.parametrize('name', sorted(faulty.FAULTS))
 def test_fault_is_caught(bench, name):
     with faulty.FaultyRelay(bench.server.port, name) as liar:
-        judge = judge_before(bench, liar.port, 1, 3000, settle=1)
+        preset = 'searches' if name in faulty_search.FAULTS else None
+        judge = judge_before(bench, liar.port, 1, 3000, settle=1, preset=preset)
         try:
             with pytest.raises(Mismatch) as caught:
                 judge.run()

@@ -1,14 +1,16 @@
 """What stands between proved on Dovecot alone: hiding, cutting, and the second opinion on searches."""
 import threading
+import types
 
 import pytest
 
 import generate
 import model
+import queries
+import recheck
 from imapjudge import dovecot, imapclient
 from imapjudge.imapclient import Lit
 from middle import Middle, NEEDS
-from recheck import Recheck, Search
 
 MAIL = b'Subject: one\r\n\r\n* OK [HIGHESTMODSEQ 1] is text\r\nA1 BAD [CAPABILITY MOVE]\r\n'
 
@@ -123,32 +125,40 @@ def test_armed_cut_comes_where_it_was_asked_for(behind):
     assert client.cmd('NOOP').ok
 
 
-@pytest.mark.parametrize('text,found', [
-    ('ALL', {1, 2, 3, 4}), ('SEEN', {2, 4}), ('NOT (DELETED SEEN)', {1, 2, 3}), ('NOT DELETED SEEN', {2}),
-    ('OR NOT (DELETED SEEN) (DELETED SEEN)', {1, 2, 3, 4}), ('OR DELETED SEEN', {2, 3, 4}), ('UID 2:3 SEEN', {2}),
-    ('HEADER Subject "a (b"', {1}), ('2:3 NOT KEYWORD x', {2, 3}),
+SEEN, DELETED, UIDS = ['key', 'SEEN'], ['key', 'DELETED'], ['key', 'UID', '2:3']
+
+
+@pytest.mark.parametrize('tree,right', [
+    (['key', 'ALL'], {1, 2, 3, 4}), (SEEN, {2, 4}), (['not', ['and', DELETED, SEEN]], {1, 2, 3}),
+    (['and', ['not', DELETED], SEEN], {2}), (['or', ['not', ['and', DELETED, SEEN]], ['and', DELETED, SEEN]], {1, 2, 3, 4}),
+    (['or', DELETED, SEEN], {2, 3, 4}), (['and', UIDS, SEEN], {2}), (['key', 'HEADER', ['Subject'], ['a (b']], {1}),
+    (['and', UIDS, ['not', ['key', 'KEYWORD', 'x']]], {2, 3}),
 ])
-def test_search_keys_one_by_one(text, found):
-    leaves = {b'ALL': {1, 2, 3, 4}, b'SEEN': {2, 4}, b'DELETED': {3, 4}, b'UID 2:3': {2, 3}, b'2:3': {2, 3},
-              b'KEYWORD x': {4}, b'HEADER Subject "a (b"': {1}}
-    assert Search(text.encode(), leaves.__getitem__, {1, 2, 3, 4}).uids() == found
+def test_search_keys_one_by_one(tree, right):
+    leaves = {'ALL': {1, 2, 3, 4}, 'SEEN': {2, 4}, 'DELETED': {3, 4}, 'UID': {2, 3}, 'KEYWORD': {4}, 'HEADER': {1}}
+    assert recheck.found(tree, lambda leaf: leaves[leaf[1]], {1, 2, 3, 4}) == right
+
+
+def second_opinion(client):
+    side = types.SimpleNamespace(outside=client, leave=lambda client: client.must('UNSELECT'))
+    return recheck.Recheck(side, queries.Queries(None, ()))
 
 
 def test_only_the_end_of_a_field_list_may_be_told_wrong(server):
     client = server.client(server.new_user())
     client.append('INBOX', MAIL)
-    recheck = Recheck(client)
+    again = second_opinion(client)
     none, some = 'BODY[HEADER.FIELDS (X-NONE)]<1>', 'BODY[HEADER.FIELDS (SUBJECT)]<1>'
     client.must('EXAMINE INBOX')
     whole = client.must('UID FETCH 1 ' + some.replace('BODY', 'BODY.PEEK').replace('<1>', '')).fetch_by_uid()[1]
     end = some.replace('<1>', '<%d>' % (len(whole[some.replace('<1>', '')]) - 1))
     client.must('UNSELECT')
     for name in (none, end):
-        assert recheck.is_end_of_list('INBOX', 1, name, (b'\r', b'\n'))
-        assert recheck.is_end_of_list('INBOX', 1, name, (b'\n', b'\r'))
+        assert again.is_end_of_list('INBOX', 1, name, (b'\r', b'\n'))
+        assert again.is_end_of_list('INBOX', 1, name, (b'\n', b'\r'))
     for name, value in ((none, b'x'), (none, b''), (some, b'\n'), (none.replace('<1>', '<0>'), b'\r'),
                         (none.replace('<1>', ''), b'\n'), (end, b'\n\r')):
-        assert not recheck.is_end_of_list('INBOX', 1, name, (value, b'\n')), (name, value)
+        assert not again.is_end_of_list('INBOX', 1, name, (value, b'\n')), (name, value)
     client.close()
 
 
@@ -163,6 +173,7 @@ def test_what_was_saved_is_set_right(server, options, saved):
     view = model.View('s')
     view.open('INBOX', False)
     view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3)]
-    text = 'UID SEARCH RETURN (%s) OR 1 UID 2' % options
-    assert Recheck(client).saved(generate.Op(0, 'UID SEARCH', text), view) == saved
+    op = generate.Op(0, 'UID SEARCH', returns=options.split(), charset=None,
+                     tree=['or', ['key', '1'], ['key', 'UID', '2']])
+    assert second_opinion(client).saved(op, view) == saved
     client.close()
