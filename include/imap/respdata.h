@@ -76,7 +76,8 @@ bool respdata_code_number(const struct response *r, uint64_t *value_out);
 enum status respdata_modified(const struct response *r, struct ranges *out) MUST_USE;
 
 /* THREAD: copy the nested list, every number given to @map; a number mapped to 0 goes away, its
- * children stay.  At most LEXER_DEPTH_MAX nested, a million numbers. */
+ * children stay.  "(MODSEQ n)" is passed over.  At most LEXER_DEPTH_MAX nested, a million
+ * numbers. */
 enum status respdata_thread_map(const struct response *r,
                                 uint32_t (*map)(void *arg, uint32_t number), void *arg,
                                 struct buf *out) MUST_USE;

@@ -73,6 +73,9 @@ static enum status parse_tree(struct parse *p, struct tree *tree,
             open_list(p, tree);
         } else if (lexer_take(lx, ')')) {
             close_list(p);
+        } else if (p->depth == 1 && p->is_fresh && lexer_take_word(lx, "MODSEQ")) {
+            lexer_sp(lx); /* Cyrus: "(MODSEQ n)" at the end, where the criteria name MODSEQ */
+            (void)lexer_number64(lx);
         } else if (!lexer_take(lx, ' ')) {
             uint32_t number = lexer_number(lx);
             if (p->depth == 0 || number == 0) {

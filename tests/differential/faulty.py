@@ -153,7 +153,7 @@ class MissingExists(Fault):
 
 class SearchShort(Fault):
     def wants(self, response, conn):
-        return re.match(rb'\* SEARCH \d+', response) is not None
+        return re.match(rb'\* SEARCH( \d+)+\r', response) is not None
 
     def change(self, response, conn):
         return [response.rstrip().rsplit(b' ', 1)[0] + b'\r\n']

@@ -395,6 +395,8 @@ static void threads_are_mapped(void **state)
     assert_string_equal(threads("* THREAD (2)(3 6 (4 7)(8 9 1))", ""),
                         "(12)(13 16 (14 17)(18 19 11))");
     assert_string_equal(threads("* THREAD ((3)(5))", ""), "((13)(15))");
+    assert_string_equal(threads("* THREAD (2)(3 6) (MODSEQ 12345678901)", ""), "(12)(13 16)");
+    assert_string_equal(threads("* THREAD (3 (MODSEQ 9))", ""), status_name(SYNTAX));
     assert_string_equal(threads("* THREAD (2)(3 6)", "26"), "(13)");
     assert_string_equal(threads("* THREAD (3 (4)(5))", "3"), "((14)(15))");
     assert_string_equal(threads("* THREAD (3 (4)(5))", "4"), "(13 15)");
