@@ -100,6 +100,9 @@ enum route {
 struct destination {
     enum route route;
     struct feed *feed;    /* may be NULL, but for ROUTE_FEED */
+    bool is_by_uid; /* ROUTE_FEED, a search: no message number is in it or its answer, so that it may go
+                       before they are known (feed_may_ask_early(); by ESEARCH when its ops have no
+                       UPCMD_SEARCHES) */
     /* ROUTE_BULK without a feed: over the same link as what is under way with the same token, so that
      * it is done after that (uploads in the order a client gave them); or NULL. */
     const void *order;

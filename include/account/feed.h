@@ -63,6 +63,10 @@ void feed_detach(struct feed_user *user);
 /* The user is a SELECT: \Recent that it was told early goes to no other (T13). */
 void feed_claim_recent(struct feed_user *user);
 enum feed_knows feed_knows(const struct feed *feed);
+/* SELECT has been answered, numbers or flags are not known yet: may a UID SEARCH go meanwhile
+ * (destination.is_by_uid)?  is_tagged: its answer is told by its tag, an ESEARCH.  One that is not goes
+ * only where it will take a while until they are known. */
+bool feed_may_ask_early(const struct feed *feed, bool is_tagged);
 /* Numbers are known and true on its link: feed_open_view() may be called. */
 bool feed_is_mapped(const struct feed *feed);
 /* The user's view: within feed_open_fn when it is not early, else within progress() once numbers are

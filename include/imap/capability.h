@@ -29,6 +29,7 @@
     X(QRESYNC, "QRESYNC", UPSTREAM)                                                                \
     X(ESEARCH, "ESEARCH", OURS)                                                                    \
     X(SEARCHRES, "SEARCHRES", OURS)                                                                \
+    X(PARTIAL, "PARTIAL", OURS)                                                                    \
     X(WITHIN, "WITHIN", UPSTREAM)                                                                  \
     X(SORT, "SORT", UPSTREAM)                                                                      \
     X(SORT_DISPLAY, "SORT=DISPLAY", UPSTREAM)                                                      \

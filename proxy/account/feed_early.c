@@ -37,6 +37,14 @@ bool feed__can_be_early(const struct feed *feed)
            !feed->gone_is_lost;
 }
 
+/* A server that has ESEARCH but answers the searches of the map without their tags would have that taken
+ * for the answer to another. */
+bool feed_may_ask_early(const struct feed *feed, bool is_tagged)
+{
+    bool is_clear = is_tagged || feed->map == NULL || feed->map->is_plain;
+    return feed__can_be_early(feed) && !feed->must_check && !feed->is_selecting && is_clear;
+}
+
 /* --- what goes in between ------------------------------------------------------------------------ */
 
 void feed__note_gone(struct feed *feed, const struct gone *gone)

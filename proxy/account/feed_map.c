@@ -272,6 +272,7 @@ static bool map_numbers(struct feed *feed)
     feed->map = new_map();
     add_search(feed, SLICE(""))->is_all = true;
     feed->map->has_failed = true; /* flags are fetched */
+    feed->map->is_plain = true;
     feed->map->open_n = 1;
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID SEARCH ALL");

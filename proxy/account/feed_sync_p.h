@@ -18,6 +18,7 @@ struct map {
     size_t n;
     size_t open_n;         /* commands not answered yet */
     bool has_failed;       /* flags have to be fetched */
+    bool is_plain;         /* SEARCH ALL, answered without a tag */
     struct ranges touched; /* told of by FETCH meanwhile: known better */
 };
 

@@ -365,6 +365,17 @@ static bool is_coming(const struct account *account)
     return false;
 }
 
+/* May its feed's link have it?  Before numbers are known what names and tells of messages by UID alone
+ * may go. */
+static bool is_due(const struct request *request)
+{
+    const struct feed *feed = request->to.feed;
+    bool is_mapped = feed->state == FEED_LIVE || (feed->state == FEED_SYNCING && feed->is_mapped);
+    bool is_tagged = (request->ops->flags & UPCMD_SEARCHES) == 0;
+    return is_mapped || (request->to.route == ROUTE_FEED && request->to.is_by_uid &&
+                         feed_may_ask_early(feed, is_tagged));
+}
+
 static void dispatch_feed(struct request *request)
 {
     struct feed *feed = request->to.feed;
@@ -373,8 +384,7 @@ static void dispatch_feed(struct request *request)
         return;
     }
     feed__need(feed);
-    bool may_take = feed->state == FEED_LIVE || (feed->state == FEED_SYNCING && feed->is_mapped);
-    if (may_take && slot__is_ready(feed->slot) && !feed->place.is_yielding) {
+    if (is_due(request) && slot__is_ready(feed->slot) && !feed->place.is_yielding) {
         request__send(request, feed->slot);
     } else {
         wait_for_feed(request); /* parked, or lost just now */

@@ -252,7 +252,7 @@ static const struct upcmd_ops plain_ops = {
 static void send(struct search_piece *piece, enum route route, struct outcmd *cmd)
 {
     struct searches *searches = piece->entry->searches;
-    struct destination to = {.route = route, .feed = searches->feed};
+    struct destination to = {.route = route, .feed = searches->feed, .is_by_uid = true};
     (void)bitmap_max(piece->asked, &to.highest_uid);
     stats_add(stats_of(searches), STAT_search_asks, 1);
     stats_add(stats_of(searches), STAT_search_uids, bitmap_count(piece->asked));

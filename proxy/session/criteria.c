@@ -6,6 +6,7 @@ struct prepare {
     struct job *job;
     struct search_sets *sets;
     enum status status;
+    unsigned relayed; /* inside of a key whose argument only the upstream looks at (FUZZY) */
 };
 
 static struct ranges *add_set(struct prepare *prepare, const struct search_node *node)
@@ -32,6 +33,30 @@ static struct search_node *new_node(struct prepare *prepare, enum search_key key
     return node;
 }
 
+/* Into the leaf itself, as it goes upstream: a set of none is "NOT ALL". */
+static void write_out(struct prepare *prepare, struct search_node *node, const struct ranges *uids)
+{
+    struct seqset_part *parts;
+    if (ranges_empty(uids)) {
+        node->key = SEARCH_NOT;
+        node->child = new_node(prepare, SEARCH_ALL);
+        return;
+    }
+    parts = arena_alloc(&prepare->job->arena, uids->n * sizeof(*parts));
+    if (parts == NULL) {
+        prepare->status = LIMIT;
+        return;
+    }
+    for (size_t i = 0; i < uids->n; i++) {
+        parts[i] = (struct seqset_part){uids->at[i].first, uids->at[i].last};
+    }
+    node->key = SEARCH_UID;
+    node->set = (struct seqset){.parts = parts,
+                                .n = uids->n,
+                                .is_sorted = true,
+                                .highest = uids->at[uids->n - 1].last};
+}
+
 static struct search_node *recent_leaf(struct prepare *prepare)
 {
     struct search_node *node = new_node(prepare, SEARCH_UID);
@@ -39,6 +64,9 @@ static struct search_node *recent_leaf(struct prepare *prepare)
     if (uids != NULL) {
         ranges_add_all(uids, view_recent_uids(prepare->session->view));
         view_clip(prepare->session->view, uids);
+        if (prepare->relayed > 0) {
+            write_out(prepare, node, uids);
+        }
     }
     return node;
 }
@@ -64,8 +92,23 @@ static void replace_recent(struct prepare *prepare, struct search_node *node)
     node->child = leaf;
 }
 
+static void prepare_set(struct prepare *prepare, struct search_node *node)
+{
+    struct ranges *uids = add_set(prepare, node);
+    if (uids == NULL) {
+        return;
+    }
+    prepare->status =
+        set_resolve_criterion(prepare->session, &node->set, node->key == SEARCH_UID, uids);
+    set_close_gaps(prepare->session, uids);
+    if (prepare->status == OK && prepare->relayed > 0) {
+        write_out(prepare, node, uids);
+    }
+}
+
 static void prepare_node(struct prepare *prepare, struct search_node *node)
 {
+    bool is_relayed = node->key == SEARCH_FUZZY || node->key == SEARCH_UNKNOWN;
     if (prepare->status != OK) {
         return;
     }
@@ -74,17 +117,14 @@ static void prepare_node(struct prepare *prepare, struct search_node *node)
         return;
     }
     if (node->key == SEARCH_SEQ || node->key == SEARCH_UID) {
-        struct ranges *uids = add_set(prepare, node);
-        if (uids != NULL) {
-            prepare->status =
-                set_resolve_criterion(prepare->session, &node->set, node->key == SEARCH_UID, uids);
-            set_close_gaps(prepare->session, uids);
-        }
+        prepare_set(prepare, node);
         return;
     }
+    prepare->relayed += is_relayed;
     for (struct search_node *child = node->child; child != NULL; child = child->next) {
         prepare_node(prepare, child);
     }
+    prepare->relayed -= is_relayed;
 }
 
 enum status search_prepare(struct session *session, struct job *job, struct search_sets *sets)
@@ -92,6 +132,25 @@ enum status search_prepare(struct session *session, struct job *job, struct sear
     struct prepare prepare = {.session = session, .job = job, .sets = sets, .status = OK};
     prepare_node(&prepare, job->parsed.args.search.root);
     return prepare.status;
+}
+
+enum status search_bound(struct session *session, struct job *job, struct search_sets *sets,
+                         uint32_t last)
+{
+    struct prepare prepare = {.session = session, .job = job, .sets = sets, .status = OK};
+    struct search_node *root = job->parsed.args.search.root;
+    struct search_node *both = new_node(&prepare, SEARCH_AND);
+    struct search_node *leaf = new_node(&prepare, SEARCH_UID);
+    struct ranges *uids = leaf != NULL ? add_set(&prepare, leaf) : NULL;
+    if (both == NULL || uids == NULL) {
+        return LIMIT;
+    }
+    ranges_add(uids, 1, last);
+    both->classes |= root->classes;
+    both->child = leaf;
+    leaf->next = root;
+    job->parsed.args.search.root = both;
+    return OK;
 }
 
 void search_sets_fini(struct search_sets *sets)

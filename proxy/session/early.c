@@ -2,6 +2,7 @@
  * until their flags are known, commands wait that need it; the others run.  Commands with UIDs are
  * among those that wait where their answer has numbers in it, or is cut to what the client was told. */
 #include "early_p.h"
+#include "search_p.h"
 
 enum { STILL_HERE_MS = 20 * 1000 };
 
@@ -14,17 +15,47 @@ static enum feed_knows fetch_needs(const struct args_fetch *args)
     return wants_flags ? FEED_KNOWS_FLAGS : FEED_KNOWS_NUMBERS;
 }
 
+static void note_star(void *arg, const struct search_node *leaf)
+{
+    bool *has_star = arg;
+    *has_star = *has_star || (leaf->key == SEARCH_UID && leaf->set.has_star);
+}
+
+/* May it be asked and answered in UIDs below the UIDNEXT that SELECT has told? */
+static bool is_by_uid(const struct command *parsed)
+{
+    const struct args_search *args = &parsed->args.search;
+    bool has_star = false;
+    search_visit(args->root, note_star, &has_star);
+    return command_is_uid(parsed) && !has_star && (args->root->classes & SEARCH_USES_SEQ) == 0 &&
+           (args->returns & SEARCH_RETURN_SAVE) == 0;
+}
+
+/* Flags are answered from the model; or, while it takes long to learn them, by the upstream, as
+ * criteria that it alone can answer are.  \Recent, "$" and modseqs are of the view. */
+static enum feed_knows search_needs(const struct session *session, const struct command *parsed)
+{
+    const struct search_node *root = parsed->args.search.root;
+    const unsigned own = SEARCH_USES_SAVED | SEARCH_USES_RECENT | SEARCH_USES_MODSEQ;
+    bool is_local = (root->classes & (SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE)) == 0;
+    bool uses_flags = is_local || search__uses_flags(root);
+    bool may_ask = (root->classes & own) == 0 && feed_may_ask_early(session->feed, !uses_flags);
+    if (may_ask && session->view == NULL && is_by_uid(parsed)) {
+        return FEED_KNOWS_NOTHING;
+    }
+    return uses_flags && !(is_local && may_ask) ? FEED_KNOWS_FLAGS : FEED_KNOWS_NUMBERS;
+}
+
 static enum feed_knows needs(const struct session *session, const struct job *job)
 {
     enum command_id id = job->parsed.info->id;
     if (id == CMD_FETCH) {
         return fetch_needs(&job->parsed.args.fetch);
     }
-    if (id == CMD_SEARCH && (job->parsed.args.search.root->classes &
-                             (SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE)) == 0) {
-        return FEED_KNOWS_FLAGS; /* answered from the model */
+    if (id == CMD_SEARCH) {
+        return search_needs(session, &job->parsed);
     }
-    bool numbers = id == CMD_STORE || id == CMD_SEARCH || id == CMD_SORT || id == CMD_THREAD ||
+    bool numbers = id == CMD_STORE || id == CMD_SORT || id == CMD_THREAD ||
                    id == CMD_COPY || id == CMD_MOVE || id == CMD_EXPUNGE ||
                    (id == CMD_CLOSE && !session->is_read_only);
     return numbers ? FEED_KNOWS_NUMBERS : FEED_KNOWS_NOTHING;

@@ -30,8 +30,8 @@ static void attach(struct session *session, struct job *job)
 static const char *objection(const struct session *session, const struct job *job)
 {
     const struct args_fetch *args = &job->parsed.args.fetch;
-    if (args->has_partial) {
-        return "BAD Unknown FETCH modifier";
+    if (args->has_partial && !command_is_uid(&job->parsed)) {
+        return "BAD PARTIAL needs UID FETCH"; /* RFC 9394 3.3 */
     }
     if (args->is_vanished &&
         (!command_is_uid(&job->parsed) || (session->enabled & ENABLED_QRESYNC) == 0)) {

@@ -1,6 +1,7 @@
 /* Asking ahead: everything that a window of messages lacks goes upstream in one flight. */
 #include "base/alloc.h"
 #include "fetch_p.h"
+#include "search_p.h"
 
 static size_t body_window(const struct session *session)
 {
@@ -222,6 +223,12 @@ bool fetch__prepare(struct fetch_work *work)
     ranges_reset(&work->uids);
     if (set_resolve(session, &args->set, command_is_uid(&job->parsed), &work->uids) != OK) {
         return false;
+    }
+    if (args->has_partial) {
+        const struct set_slice slice = {.is_from_end = args->is_partial_from_end,
+                                        .first = args->partial_first,
+                                        .last = args->partial_last};
+        set_keep_slice(session, &work->uids, slice);
     }
     work->waiter.progress = on_progress;
     work->needs_model = args->has_changedsince;

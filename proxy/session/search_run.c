@@ -1,110 +1,105 @@
-/* Which messages criteria select.  A tree of nothing but flags, sets, and modseqs is answered from the
- * model; any other goes upstream by UID. */
-#include "imap/respdata.h"
+/* From criteria to messages:
+ *
+ *   canonical ──> FRESHEN ──> MODSEQS ──> EVALUATE ──> DONE
+ *                                          │    ^
+ *                              (MISSING)  v    │ answers laid over
+ *                                         ASKING
+ *
+ * The model answers for flags, modseqs and sets, what is remembered for the parts that only the
+ * upstream can evaluate; it is asked about those messages alone whose value is missing and decides
+ * (design section 6).  Criteria that do not fit here go upstream as they are (WHOLE). */
+#include "base/alloc.h"
 #include "search_p.h"
 
-/* --- on the model --------------------------------------------------------------------------------- */
-
-struct match {
-    struct search_run *run;
-    struct flags *flags;
-    const struct view_message *message;
-};
-
-static bool has_flag(const struct match *match, unsigned flag)
+static const struct search_node *root_of(const struct search_run *run)
 {
-    const char *name = flag_name((enum imap_flag)flag);
-    uint8_t bit = flag_bit_named(slice_str(name));
-    return (flags_bits(match->flags, match->message->flags) & bit) != 0;
+    return run->job->parsed.args.search.root;
 }
 
-static bool match_leaf(void *arg, const struct search_node *leaf)
+static bool is_known_charset(struct slice charset)
 {
-    const struct match *match = arg;
-    uint16_t keyword;
-    if (leaf->key == SEARCH_FLAG) {
-        return has_flag(match, leaf->flag);
-    }
-    if (leaf->key == SEARCH_KEYWORD) {
-        return flags_find_keyword(match->flags, leaf->text, &keyword) &&
-               flags_has_keyword(match->flags, match->message->flags, keyword);
-    }
-    if (leaf->key == SEARCH_MODSEQ) {
-        return match->message->modseq >= leaf->number;
-    }
-    const struct ranges *uids = search_set_of(&match->run->sets, leaf);
-    return uids != NULL && ranges_has(uids, match->message->uid);
+    return charset.len == 0 || slice_eq_nocase(charset, SLICE("UTF-8")) ||
+           slice_eq_nocase(charset, SLICE("US-ASCII"));
 }
 
-static void search_model(struct search_run *run)
+/* --- the beginning ---------------------------------------------------------------------------------- */
+
+void search__fail(struct search_run *run, enum status st, const char *text)
 {
-    struct view_iter iter;
-    struct view_message message;
-    struct match match = {.run = run,
-                          .flags = mailbox_flags(feed_mailbox(run->session->feed)),
-                          .message = &message};
-    view_iter_init(&iter, run->session->view, NULL);
-    while (view_iter_next(&iter, &message)) {
-        if (!message.is_vanished &&
-            search_match(run->job->parsed.args.search.root, match_leaf, &match)) {
-            bitmap_add(run->found, message.uid, message.uid);
-        }
-    }
+    run->phase = SEARCH_DONE;
+    run->status = st;
+    buf_add_str(&run->refusal, text);
 }
 
-/* --- upstream ------------------------------------------------------------------------------------- */
-
-static bool on_untagged(void *arg, const struct response *response)
+static void go_whole(struct search_run *run)
 {
-    struct search_run *run = arg;
-    uint64_t modseq;
-    struct ranges some;
-    if (response->kind != RESPONSE_SEARCH) {
+    search__forget_parts(run);
+    search__forget_leaves(run);
+    run->phase = SEARCH_WHOLE;
+}
+
+/* The owner may want to ask something else instead. */
+static bool stops(struct search_run *run)
+{
+    run->is_missing = run->stops_at_missing;
+    run->stops_at_missing = false;
+    return run->is_missing;
+}
+
+/* Which messages there are is not known: those that a part's answer names are. */
+static bool selects_by_part(const struct search_node *root)
+{
+    const struct search_node *child = root->key == SEARCH_AND ? root->child : NULL;
+    if (search_is_part(root)) {
+        return true;
+    }
+    while (child != NULL && !search_is_part(child)) {
+        child = child->next;
+    }
+    return child != NULL;
+}
+
+/* False: the criteria are too many, or in a charset that nothing is known of here. */
+static bool is_fit(struct search_run *run)
+{
+    struct args_search *args = &run->job->parsed.args.search;
+    struct search_node *canonical;
+    if (search_normalize(args->root, &run->job->arena, &canonical) != OK) {
         return false;
     }
-    ranges_init(&some, 0);
-    if (respdata_search(response, &some, &modseq) == OK) {
-        bitmap_add_ranges(run->found, &some);
+    args->root = canonical;
+    if (search__find_parts(run) != OK || (run->parts_n == 0 && !is_known_charset(args->charset))) {
+        return false;
     }
-    ranges_fini(&some);
-    return true;
+    bool needs_flags = run->parts_n == 0 || search__uses_flags(canonical);
+    bool has_flags = run->below == 0 && feed_knows(run->session->feed) == FEED_KNOWS_FLAGS;
+    return (!needs_flags || has_flags) && (run->below == 0 || selects_by_part(canonical));
 }
 
-static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+void search_run_begin(struct search_run *run, struct session *session, struct job *job)
 {
-    struct search_run *run = arg;
-    run->request = NULL;
-    run->is_answered = true;
-    run->is_lost = tagged == NULL && was_sent && st != CANCELED;
-    run->status = st;
-    if (st != OK && tagged != NULL) {
-        emit_relayed(&run->refusal, tagged);
+    run->session = session;
+    run->job = job;
+    run->is_begun = true;
+    run->found = bitmap_create();
+    run->below = session->view == NULL ? session->feed_user.told.uidnext : 0;
+    buf_init(&run->refusal, 64 * 1024);
+    run->has_modseq = (root_of(run)->classes & SEARCH_USES_MODSEQ) != 0;
+    if (run->has_modseq) {
+        session_enable_condstore(session);
     }
-    session_wake(run->session);
+    bool is_whole = !is_fit(run);
+    enum status st = search_prepare(session, job, &run->sets);
+    if (st == LIMIT) {
+        search__fail(run, st, "NO [LIMIT] Search too complex");
+    } else if (st != OK) {
+        search__fail(run, st, "BAD Invalid messageset");
+    } else if (is_whole) {
+        go_whole(run);
+    }
 }
 
-static const struct upcmd_ops search_ops = {
-    .flags = UPCMD_SEARCHES, .untagged = on_untagged, .done = on_done};
-
-static bool ask(struct search_run *run)
-{
-    struct session *session = run->session;
-    struct outcmd cmd;
-    outcmd_init(&cmd);
-    outcmd_str(&cmd, "UID SEARCH ");
-    enum status st =
-        search_write_criteria(&run->job->parsed.args.search, &run->sets, true, &cmd);
-    if (st == OK) {
-        const struct destination to = {.route = ROUTE_FEED, .feed = session->feed};
-        run->is_answered = run->is_lost = false;
-        bitmap_clear(run->found);
-        run->request = account_request(session->account, to, &cmd, &search_ops, run);
-    }
-    outcmd_fini(&cmd);
-    return st == OK;
-}
-
-/* --- running -------------------------------------------------------------------------------------- */
+/* --- the model --------------------------------------------------------------------------------------- */
 
 static void refreshed(void *arg, enum status st)
 {
@@ -115,103 +110,152 @@ static void refreshed(void *arg, enum status st)
     session_wake(run->session);
 }
 
-static bool is_known_charset(struct slice charset)
+/* What is said of flags must be true now; text, dates and sizes do not change. */
+static enum step freshen(struct search_run *run)
 {
-    return charset.len == 0 || slice_eq_nocase(charset, SLICE("UTF-8")) ||
-           slice_eq_nocase(charset, SLICE("US-ASCII"));
-}
-
-static bool is_local(const struct args_search *args)
-{
-    return (args->root->classes & (SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE)) == 0 &&
-           is_known_charset(args->charset);
-}
-
-static void fail(struct search_run *run, enum status st, const char *text)
-{
-    run->is_done = true;
-    run->status = st;
-    buf_add_str(&run->refusal, text);
-}
-
-void search_run_begin(struct search_run *run, struct session *session, struct job *job)
-{
-    run->session = session;
-    run->job = job;
-    run->is_begun = true;
-    run->found = bitmap_create();
-    buf_init(&run->refusal, 64 * 1024);
-    if ((job->parsed.args.search.root->classes & SEARCH_USES_MODSEQ) != 0) {
-        session_enable_condstore(session);
-    }
-    enum status st = search_prepare(session, job, &run->sets);
-    if (st == LIMIT) {
-        fail(run, st, "NO [LIMIT] Search too complex");
-    } else if (st != OK) {
-        fail(run, st, "BAD Invalid messageset");
-    }
-}
-
-void search_run_ask(struct search_run *run)
-{
-    run->is_missing = run->is_done = false;
-    if (!ask(run)) {
-        fail(run, SYNTAX, "BAD Invalid search");
-    }
-}
-
-static bool is_fresh_enough(struct search_run *run)
-{
-    if (run->is_refreshed || feed_is_fresh(run->session->feed)) {
-        return true;
-    }
-    if (run->refresh == NULL) {
-        run->refresh = feed_refresh(run->session->feed, false, refreshed, run);
-    }
-    return false;
-}
-
-static enum step step_local(struct search_run *run)
-{
-    bool has_modseq = (run->job->parsed.args.search.root->classes & SEARCH_USES_MODSEQ) != 0;
-    if (!is_fresh_enough(run)) {
+    bool is_local = run->parts_n == 0;
+    bool needs_it = is_local || search__uses_flags(root_of(run));
+    if (needs_it && !run->is_refreshed && !feed_is_fresh(run->session->feed)) {
+        if (run->refresh == NULL) {
+            run->refresh = feed_refresh(run->session->feed, false, refreshed, run);
+        }
         return STEP_WAIT;
     }
-    if (has_modseq && !run->has_asked_past) {
+    run->phase = SEARCH_MODSEQS;
+    return STEP_AGAIN;
+}
+
+static enum step learn_modseqs(struct search_run *run)
+{
+    if (run->has_modseq && !run->has_asked_past) {
         run->has_asked_past = true;
         (void)past_wants_modseqs(&run->past, run->session, NULL);
     }
     if (past_run(&run->past) == STEP_WAIT) {
         return STEP_WAIT;
     }
-    search_model(run);
-    run->status = OK;
-    run->is_done = true;
-    return STEP_DONE;
+    run->phase = SEARCH_EVALUATE;
+    return STEP_AGAIN;
+}
+
+/* --- evaluating -------------------------------------------------------------------------------------- */
+
+/* With what is known by now; *needs_n: so many parts are to be asked about. */
+static enum status evaluate(struct search_run *run, size_t *needs_n)
+{
+    static const struct search_eval_ops ops = {.leaf = search__leaf, .part = search__part};
+    struct search_needs needs = {.n = 0};
+    enum status st = search_eval(root_of(run), run->universe, &ops, run, run->found, &needs);
+    *needs_n = needs.n;
+    for (size_t i = 0; i < needs.n; i++) {
+        search__need(run, &needs.at[i]);
+    }
+    search_needs_fini(&needs);
+    return st;
+}
+
+static void take_universe(struct search_run *run)
+{
+    bitmap_destroy(&run->universe);
+    run->universe = bitmap_create();
+    run->version = mailbox_version(feed_mailbox(run->session->feed));
+    if (run->session->view != NULL) {
+        view_bitmap(run->session->view, run->universe);
+        run->below = 0;
+    } else if (run->below > 1) {
+        bitmap_add(run->universe, 1, run->below - 1);
+    }
+}
+
+static enum step first_evaluation(struct search_run *run)
+{
+    size_t needs_n = 0;
+    search__recall_parts(run);
+    take_universe(run);
+    enum status st = evaluate(run, &needs_n);
+    if (st == OK && needs_n > 0 && search__is_too_early(run)) {
+        return STEP_WAIT; /* to be evaluated anew */
+    }
+    if (st != OK || (needs_n > 0 && run->has_lost_leaves)) {
+        go_whole(run);
+    } else if (!search__must_ask(run)) {
+        run->phase = SEARCH_DONE;
+    } else if (stops(run)) {
+        run->phase = SEARCH_MISSING;
+    } else {
+        run->phase = SEARCH_ASKING;
+        search__ask_parts(run);
+    }
+    return STEP_AGAIN;
+}
+
+static enum step last_evaluation(struct search_run *run)
+{
+    size_t needs_n = 0;
+    if (search__take_answers(run)) {
+        if (evaluate(run, &needs_n) != OK || needs_n > 0) {
+            go_whole(run);
+        } else {
+            run->phase = SEARCH_DONE;
+        }
+    }
+    return STEP_AGAIN;
+}
+
+/* --- the way of it ----------------------------------------------------------------------------------- */
+
+void search_run_ask(struct search_run *run)
+{
+    run->is_missing = false;
+    if (run->phase == SEARCH_MISSING) {
+        run->phase = SEARCH_ASKING;
+        search__ask_parts(run);
+    }
 }
 
 enum step search_run_step(struct search_run *run)
 {
-    if (run->is_done) {
-        return STEP_DONE;
+    enum step step = STEP_AGAIN;
+    while (step == STEP_AGAIN && run->phase != SEARCH_DONE && !run->is_missing) {
+        switch (run->phase) {
+        case SEARCH_FRESHEN:
+            step = freshen(run);
+            break;
+        case SEARCH_MODSEQS:
+            step = learn_modseqs(run);
+            break;
+        case SEARCH_EVALUATE:
+            step = first_evaluation(run);
+            break;
+        case SEARCH_ASKING:
+            step = run->asks_n > 0 ? STEP_WAIT : last_evaluation(run);
+            break;
+        case SEARCH_WHOLE:
+            step = stops(run) ? STEP_DONE : search__step_whole(run);
+            break;
+        case SEARCH_MISSING:
+        case SEARCH_DONE:
+            break;
+        }
     }
-    if (is_local(&run->job->parsed.args.search)) {
-        return step_local(run);
+    return step == STEP_WAIT ? STEP_WAIT : STEP_DONE;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------ */
+
+void search_run_settle(struct search_run *run)
+{
+    struct session *session = run->session;
+    bool is_as_it_was = run->universe != NULL && run->below == 0 &&
+                        run->version == mailbox_version(feed_mailbox(session->feed));
+    if (session->view == NULL) {
+        bitmap_remove(run->found, run->below, UINT32_MAX);
+    } else if (!is_as_it_was) {
+        struct bitmap *now = bitmap_create();
+        view_bitmap(session->view, now);
+        bitmap_and(run->found, now);
+        bitmap_destroy(&now);
     }
-    if (run->request == NULL && !run->is_answered && run->stops_at_missing) {
-        run->stops_at_missing = false;
-        run->is_missing = run->is_done = true;
-        return STEP_DONE;
-    }
-    if (run->request == NULL && !run->is_answered) {
-        search_run_ask(run);
-    } else if (run->is_answered && run->is_lost && !run->was_repeated) {
-        run->was_repeated = run->status != AGAIN; /* not by its fault */
-        search_run_ask(run);
-    } else if (run->is_answered) {
-        run->is_done = true;
-    }
-    return run->is_done ? STEP_DONE : STEP_WAIT;
 }
 
 void search_run_refuse(struct search_run *run)
@@ -228,14 +272,17 @@ void search_run_fini(struct search_run *run)
     if (!run->is_begun) {
         return;
     }
-    if (run->request != NULL) {
-        account_request_cancel(&run->request);
+    if (run->whole.request != NULL) {
+        account_request_cancel(&run->whole.request);
     }
     if (run->refresh != NULL) {
         feed_refresh_cancel(&run->refresh); /* something else has made the model fresh meanwhile */
     }
     past_fini(&run->past);
+    search__forget_parts(run);
+    search__forget_leaves(run);
     search_sets_fini(&run->sets);
+    bitmap_destroy(&run->universe);
     bitmap_destroy(&run->found);
     buf_fini(&run->refusal);
 }

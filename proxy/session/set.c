@@ -37,12 +37,62 @@ enum status set_resolve(struct session *session, const struct seqset *set, bool 
     return OK;
 }
 
+/* Before it is known which messages there are: those below the UIDNEXT that SELECT has told.  "*" and
+ * "$" wait (early.c). */
+static enum status resolve_told(const struct session *session, const struct seqset *set,
+                                struct ranges *out)
+{
+    uint32_t last = session->feed_user.told.uidnext - 1;
+    TRY(seqset_resolve(set, last, out));
+    ranges_clip(out, last);
+    return OK;
+}
+
 /* Outlook and K-9 search 1:50 of what they believe is there, and servers answer it. */
 enum status set_resolve_criterion(struct session *session, const struct seqset *set, bool is_uid,
                                   struct ranges *out)
 {
+    if (session->view == NULL) {
+        return resolve_told(session, set, out);
+    }
     return is_uid || set->is_saved ? set_resolve(session, set, is_uid, out)
                                    : resolve_msns(session, set, out);
+}
+
+void set_take_slice(const struct ranges *set, struct set_slice slice, struct ranges *out)
+{
+    uint64_t n = ranges_count(set), at = 1;
+    uint64_t first = slice.first < slice.last ? slice.first : slice.last;
+    uint64_t last = slice.first < slice.last ? slice.last : slice.first;
+    if (slice.is_from_end) {
+        uint64_t nearest = first;
+        first = last < n ? n - last + 1 : 1;
+        last = nearest <= n ? n - nearest + 1 : 0;
+    }
+    ranges_reset(out);
+    for (size_t i = 0; i < set->n && at <= last; i++) {
+        struct range run = set->at[i];
+        uint64_t end = at + (run.last - run.first); /* place of its last */
+        if (end >= first) {
+            uint64_t from = first > at ? first : at, to = last < end ? last : end;
+            ranges_add(out, (uint32_t)(run.first + (from - at)), (uint32_t)(run.first + (to - at)));
+        }
+        at = end + 1;
+    }
+}
+
+void set_keep_slice(struct session *session, struct ranges *uids, struct set_slice slice)
+{
+    struct ranges msns, kept;
+    ranges_init(&msns, 0);
+    ranges_init(&kept, 0);
+    view_msns_of(session->view, uids, &msns);
+    set_take_slice(&msns, slice, &kept);
+    if (view_resolve_msns(session->view, &kept, uids) != OK) {
+        ranges_reset(uids); /* numbers that were the view's just now are its own */
+    }
+    ranges_fini(&msns);
+    ranges_fini(&kept);
 }
 
 bool set_drop_vanished(struct session *session, struct ranges *uids)
@@ -71,7 +121,7 @@ void set_close_gaps(struct session *session, struct ranges *uids)
 {
     enum { LONG_SET = 64 };
     struct ranges msns, closed;
-    if (uids->n < LONG_SET) {
+    if (uids->n < LONG_SET || session->view == NULL) {
         return;
     }
     ranges_init(&msns, 0);

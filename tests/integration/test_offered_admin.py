@@ -206,7 +206,7 @@ def test_commands_outside_the_table_are_bad(twins):
     for command in ('XLIST "" "*"', 'NOTIFY NONE', 'GENURLAUTH x INTERNAL', 'URLFETCH imap://x/', 'RESETKEY', 'XYZZY',
                     'UID NOOP', 'UID LIST', 'COMPARATOR', 'LANGUAGE', 'CONVERT', 'CANCELUPDATE "1"', 'REPLACE 1 x {1+}\r\nx',
                     'UNAUTHENTICATE', 'GETJMAPACCESS', 'ESEARCH IN (inboxes) ALL', 'UIDBATCHES 10', 'XAPPLEPUSHSERVICE',
-                    'SEARCH RETURN (UPDATE) ALL', 'SEARCH RETURN (PARTIAL 1:2) ALL', 'SORT RETURN (COUNT) (DATE) UTF-8 ALL',
+                    'SEARCH RETURN (UPDATE) ALL', 'SEARCH RETURN (PARTIAL 1:2 ALL) ALL', 'SORT RETURN (COUNT) (DATE) UTF-8 ALL',
                     'RLIST "" "*"', 'RLSUB "" "*"', 'SETANNOTATION x', 'UID REPLACE 1 x {1+}\r\nx', 'SCAN "" "*" x'):
         assert client.cmd(command).status == 'BAD', command
         client.must('NOOP')             # many bad ones in a row end the session
@@ -228,7 +228,7 @@ def test_what_the_upstream_lacks_is_bad_here_too(make_proxy, connect):
         assert not offered & {'UIDPLUS', 'MOVE', 'CONDSTORE', 'QRESYNC', 'SORT', 'QUOTA', 'ACL', 'METADATA', 'MULTIAPPEND',
                               'BINARY', 'WITHIN', 'LIST-EXTENDED', 'SPECIAL-USE', 'STATUS=SIZE', 'OBJECTID', 'PREVIEW'}
         assert {'IMAP4REV1', 'SASL-IR', 'LITERAL+', 'ID', 'ENABLE', 'IDLE', 'UNSELECT', 'CHILDREN', 'NAMESPACE', 'ESEARCH',
-                'SEARCHRES', 'LIST-STATUS'} <= offered
+                'SEARCHRES', 'PARTIAL', 'LIST-STATUS'} <= offered
         client.select()
         before = len(server.commands)
         for command in ('GETQUOTAROOT INBOX', 'GETQUOTA ""', 'SETQUOTA "" (STORAGE 1)', 'GETACL INBOX', 'MYRIGHTS INBOX',

@@ -1,0 +1,122 @@
+/* Criteria that the model answers: flags, keywords, modseqs, sets. */
+#include "base/alloc.h"
+#include "model/uidset.h"
+#include "search_p.h"
+
+struct wanted_flag {
+    uint8_t bit;
+    uint16_t keyword;
+};
+
+static bool has_bit(const struct flags *flags, uint32_t id, const void *arg)
+{
+    const struct wanted_flag *wanted = arg;
+    return (flags_bits(flags, id) & wanted->bit) != 0;
+}
+
+static bool has_keyword(const struct flags *flags, uint32_t id, const void *arg)
+{
+    const struct wanted_flag *wanted = arg;
+    return flags_has_keyword(flags, id, wanted->keyword);
+}
+
+/* A message whose modseq is not known has none that could match, unless all do. */
+static void find_modseq(const struct search_run *run, uint64_t least, struct bitmap *out)
+{
+    struct ranges uids;
+    if (least == 0) {
+        bitmap_or(out, run->universe);
+        return;
+    }
+    ranges_init(&uids, 0);
+    mailbox_scan_modseq(feed_mailbox(run->session->feed), NULL, least - 1, &uids);
+    bitmap_add_ranges(out, &uids);
+    ranges_fini(&uids);
+}
+
+static void evaluate(const struct search_run *run, const struct search_node *leaf,
+                     struct bitmap *out)
+{
+    struct mailbox *mailbox = feed_mailbox(run->session->feed);
+    struct wanted_flag wanted = {0};
+    const struct ranges *uids;
+    if (leaf->key == SEARCH_FLAG) {
+        wanted.bit = flag_bit_named(slice_str(flag_name((enum imap_flag)leaf->flag)));
+        mailbox_bitmap_flags(mailbox, has_bit, &wanted, out);
+    } else if (leaf->key == SEARCH_KEYWORD) {
+        if (flags_find_keyword(mailbox_flags(mailbox), leaf->text, &wanted.keyword)) {
+            mailbox_bitmap_flags(mailbox, has_keyword, &wanted, out);
+        }
+    } else if (leaf->key == SEARCH_MODSEQ) {
+        find_modseq(run, leaf->number, out);
+    } else if (leaf->key == SEARCH_ALL) {
+        bitmap_or(out, run->universe);
+    } else if ((uids = search_set_of(&run->sets, leaf)) != NULL) {
+        bitmap_add_ranges(out, uids);
+    }
+    bitmap_and(out, run->universe);
+}
+
+static const struct bitmap *kept_leaf(const struct search_run *run, const struct search_node *leaf)
+{
+    for (size_t i = 0; i < run->leaves_n; i++) {
+        if (run->leaves[i].node == leaf) {
+            return run->leaves[i].uids;
+        }
+    }
+    return NULL;
+}
+
+/* Only where parts may have to be asked about is there a second evaluation. */
+static void keep_leaf(struct search_run *run, const struct search_node *leaf,
+                      const struct bitmap *uids)
+{
+    if (run->parts_n == 0) {
+        return;
+    }
+    if (run->leaves_n == SEARCH_LEAVES_MAX) {
+        run->has_lost_leaves = true;
+        return;
+    }
+    if (run->leaves == NULL) {
+        run->leaves = alloc_array(SEARCH_LEAVES_MAX, sizeof(*run->leaves));
+    }
+    run->leaves[run->leaves_n++] = (struct search_leaf){leaf, bitmap_copy(uids)};
+}
+
+enum status search__leaf(void *arg, const struct search_node *leaf, struct bitmap *out)
+{
+    struct search_run *run = arg;
+    const struct bitmap *kept = kept_leaf(run, leaf);
+    if (kept != NULL) {
+        bitmap_or(out, kept);
+        return OK;
+    }
+    evaluate(run, leaf, out);
+    keep_leaf(run, leaf, out);
+    return OK;
+}
+
+void search__forget_leaves(struct search_run *run)
+{
+    for (size_t i = 0; i < run->leaves_n; i++) {
+        bitmap_destroy(&run->leaves[i].uids);
+    }
+    alloc_free(run->leaves);
+    run->leaves = NULL;
+    run->leaves_n = 0;
+}
+
+static void note_flags(void *arg, const struct search_node *leaf)
+{
+    bool *uses = arg;
+    *uses = *uses || leaf->key == SEARCH_FLAG || leaf->key == SEARCH_KEYWORD ||
+            leaf->key == SEARCH_NEW || leaf->key == SEARCH_MODSEQ;
+}
+
+bool search__uses_flags(const struct search_node *root)
+{
+    bool uses = false;
+    search_visit(root, note_flags, &uses);
+    return uses;
+}
