@@ -15,19 +15,22 @@ static enum feed_knows fetch_needs(const struct args_fetch *args)
     return wants_flags ? FEED_KNOWS_FLAGS : FEED_KNOWS_NUMBERS;
 }
 
-static void note_star(void *arg, const struct search_node *leaf)
+/* A long set goes upstream as few runs once it is known what stands between its parts. */
+static void note_set(void *arg, const struct search_node *leaf)
 {
-    bool *has_star = arg;
-    *has_star = *has_star || (leaf->key == SEARCH_UID && leaf->set.has_star);
+    enum { PARTS_MAX = 32 };
+    bool *waits = arg;
+    bool is_set = leaf->key == SEARCH_UID;
+    *waits = *waits || (is_set && (leaf->set.has_star || leaf->set.n > PARTS_MAX));
 }
 
 /* May it be asked and answered in UIDs below the UIDNEXT that SELECT has told? */
 static bool is_by_uid(const struct command *parsed)
 {
     const struct args_search *args = &parsed->args.search;
-    bool has_star = false;
-    search_visit(args->root, note_star, &has_star);
-    return command_is_uid(parsed) && !has_star && (args->root->classes & SEARCH_USES_SEQ) == 0 &&
+    bool waits = false;
+    search_visit(args->root, note_set, &waits);
+    return command_is_uid(parsed) && !waits && (args->root->classes & SEARCH_USES_SEQ) == 0 &&
            (args->returns & SEARCH_RETURN_SAVE) == 0;
 }
 

@@ -85,9 +85,6 @@ void search_run_begin(struct search_run *run, struct session *session, struct jo
     run->below = session->view == NULL ? session->feed_user.told.uidnext : 0;
     buf_init(&run->refusal, 64 * 1024);
     run->has_modseq = (root_of(run)->classes & SEARCH_USES_MODSEQ) != 0;
-    if (run->has_modseq) {
-        session_enable_condstore(session);
-    }
     bool is_whole = !is_fit(run);
     enum status st = search_prepare(session, job, &run->sets);
     if (st == LIMIT) {
@@ -238,7 +235,13 @@ enum step search_run_step(struct search_run *run)
             break;
         }
     }
-    return step == STEP_WAIT ? STEP_WAIT : STEP_DONE;
+    if (step == STEP_WAIT) {
+        return STEP_WAIT;
+    }
+    if (run->has_modseq && (run->status == OK || run->is_missing)) {
+        session_enable_condstore(run->session); /* T24; not by criteria that are refused */
+    }
+    return STEP_DONE;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------ */

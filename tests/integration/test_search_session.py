@@ -208,8 +208,9 @@ def test_session_that_goes_while_it_waits_leaves_nothing_behind(fake, box, conne
     for criteria in ('OR FROM "anna" SUBJECT "x"', 'UNSEEN BODY "y" NOT TEXT "z"', 'CHARSET X-NONE SEEN', 'FUZZY SUBJECT "x"'):
         other = connect(box.proxy.port, 'u0', timeout=30)
         other.select()
+        before = len(fake.seen('UID SEARCH'))
         other.start('SEARCH ' + criteria)
-        fake.wait_for('UID SEARCH', len(fake.seen('UID SEARCH')) + 1)
+        fake.wait_for('UID SEARCH', before + 1)
         other.close()
     assert client.must('SEARCH FROM "anna"').search() == [2, 4, 6]      # the fixture checks the rest (sanitizer)
 
@@ -295,6 +296,18 @@ def test_modseq_of_what_is_told_is_as_dovecot_has_it(server, user, proxy, connec
     assert got[0] == got[1]
 
 
+def test_t24_criteria_that_are_refused_do_not_enable_condstore(server, user, proxy, connect):
+    server.fill(user, 'INBOX', tools.mails(3))
+    client = connect(proxy.port, user)
+    client.select()
+    assert client.cmd('SEARCH MODSEQ 1 NOSUCHKEY').status == 'BAD'
+    assert not any('MODSEQ' in items for items in client.must('STORE 1 +FLAGS (\\Seen)').fetch().values())
+    result = client.must('SEARCH MODSEQ 1 SUBJECT "number"')
+    if 'CONDSTORE' in client.capability():
+        assert b'MODSEQ' in bytes(result.named('SEARCH')[0].raw)
+        assert all('MODSEQ' in items for items in client.must('STORE 2 +FLAGS (\\Seen)').fetch().values())
+
+
 # --- before it is known which messages there are ---------------------------------------------------------------------------
 
 @pytest.fixture
@@ -349,7 +362,8 @@ def test_what_an_unmapped_view_was_told_is_remembered(fake, unmapped):
 
 
 @pytest.mark.parametrize('command', ['SEARCH FLAGGED', 'UID SEARCH 5:8 FLAGGED', 'UID SEARCH UID 5:* FLAGGED', 'UID SEARCH UID $',
-                                     'UID SEARCH RETURN (SAVE COUNT) FLAGGED', 'UID SEARCH NOT RECENT FLAGGED'])
+                                     'UID SEARCH RETURN (SAVE COUNT) FLAGGED', 'UID SEARCH NOT RECENT FLAGGED',
+                                     'UID SEARCH FLAGGED UID 8,' + ','.join(str(n) for n in range(5, 99, 2))])
 def test_what_needs_numbers_waits_for_them(fake, unmapped, command):
     client = unmapped()
     result = client.must(command)
