@@ -57,12 +57,31 @@ void bitmap_add(struct bitmap *bitmap, uint32_t first, uint32_t last)
     }
 }
 
+/* Not by the library's own way to remove a range: that leaves blocks of bits with so few members that
+ * it writes them as what it does not read. */
+static void remove_range(struct bitmap *bitmap, uint32_t first, uint32_t last)
+{
+    uint32_t low = roaring_bitmap_minimum(bitmap->of);
+    uint32_t high = roaring_bitmap_maximum(bitmap->of);
+    first = first > low ? first : low;
+    last = last < high ? last : high;
+    if (bitmap_empty(bitmap) || first > last) {
+        return;
+    }
+    roaring_bitmap_t *gone = roaring_bitmap_from_range(first, (uint64_t)last + 1, 1);
+    CHECK(gone != NULL);
+    roaring_bitmap_andnot_inplace(bitmap->of, gone);
+    roaring_bitmap_free(gone);
+}
+
 void bitmap_remove(struct bitmap *bitmap, uint32_t first, uint32_t last)
 {
-    if (first <= last) {
-        roaring_bitmap_remove_range_closed(bitmap->of, first, last);
+    if (first == last) {
+        roaring_bitmap_remove(bitmap->of, first);
+    } else if (first < last) {
+        remove_range(bitmap, first, last);
     } else {
-        roaring_bitmap_remove_range_closed(bitmap->of, last, first);
+        remove_range(bitmap, last, first);
     }
 }
 

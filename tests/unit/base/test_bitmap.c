@@ -239,6 +239,27 @@ static void all_numbers_fit(void **state)
     bitmap_destroy(&set);
 }
 
+/* A block of bits that loses all but some thousand members by one range. */
+static void few_are_left_of_many(void **state)
+{
+    (void)state;
+    struct bitmap *set = bitmap_create();
+    struct buf octets;
+    for (uint32_t i = 0; i < 16000; i += 2) {
+        bitmap_add(set, i, i);
+    }
+    bitmap_remove(set, 100, 9000);
+    assert_int_equal(bitmap_count(set), 8000 - 4451);
+    buf_init(&octets, 0);
+    bitmap_write(set, &octets);
+    struct bitmap *back = bitmap_read(buf_slice(&octets));
+    assert_non_null(back);
+    assert_true(bitmap_equal(back, set));
+    bitmap_destroy(&back);
+    bitmap_destroy(&set);
+    buf_fini(&octets);
+}
+
 /* Each form that octets take: nothing, runs without and with offsets, few members, many, all mixed.
  */
 static struct bitmap *sample(int which)
@@ -364,6 +385,7 @@ int main(void)
         cmocka_unit_test(goes_to_the_end_of_all_numbers),
         cmocka_unit_test(a_set_may_be_both_sides),
         cmocka_unit_test(all_numbers_fit),
+        cmocka_unit_test(few_are_left_of_many),
         cmocka_unit_test(damaged_octets_are_refused_or_sound),
         cmocka_unit_test(each_lie_is_seen),
     };
