@@ -31,11 +31,17 @@ bool ranges_empty(const struct ranges *set)
     return set->n == 0;
 }
 
-/* Index of the first interval whose last is >= value. */
+/* Index of the first interval whose last is >= value.  Mostly it is at the end: sets grow there. */
 static size_t lower_bound(const struct ranges *set, uint32_t value)
 {
     size_t low = 0;
     size_t high = set->n;
+    if (high == 0 || set->at[high - 1].last < value) {
+        return high;
+    }
+    if (high == 1 || set->at[high - 2].last < value) {
+        return high - 1;
+    }
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (set->at[mid].last < value) {
