@@ -324,9 +324,12 @@ class Comparer:
         except Mismatch as mismatch:
             if op.meta.get('recent'):
                 self.rules.differ('recent')
-            elif (mismatch.kind == 'search' and self.recheck is not None
+            elif (mismatch.kind == 'search' and 'search-logic' in self.rules.allowed
                     and self.recheck.search(op, direct.view, subject)):
                 self.rules.differ('search-logic')
+            elif (mismatch.kind == 'sort' and 'sort-ties' in self.rules.allowed
+                    and self.recheck.order(op, direct.view, subject)):
+                self.rules.differ('sort-ties')
             else:
                 raise
 

@@ -3,6 +3,7 @@ import random
 
 from imapjudge import dovecot, mailgen
 
+import queries
 from searches import Searches
 
 SHARED = ('INBOX', 'Work', 'Archive')
@@ -16,11 +17,11 @@ WEIGHTS = {
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
-    'fetch_changed': 2, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
+    'fetch_changed': 2, 'fetch_partial': 1, 'store_unchanged': 2, 'reselect_qresync': 1, 'outside': 1, 'cut': 0, 'kill': 0,
 }
 # Mixtures for a purpose (--preset): nothing but what is named.
 PRESETS = {
-    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'store': 5,
+    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
                  'uid_store': 6, 'copy': 1, 'uid_copy': 2, 'move': 1, 'uid_move': 1, 'expunge': 2, 'uid_expunge': 1,
                  'append': 6, 'close': 0.5, 'noop': 2, 'idle': 0.5, 'relogin': 0.5, 'outside': 2, 'enable': 0.3},
 }
@@ -130,6 +131,8 @@ class Generator:
         needs = {'move': 'MOVE', 'uid_move': 'MOVE', 'uid_expunge': 'UIDPLUS', 'unselect': 'UNSELECT'}
         if name in needs:
             return needs[name] in world.capabilities
+        if name == 'fetch_partial':
+            return 'PARTIAL' in world.offered
         if name == 'sort':
             return 'SORT' in world.capabilities
         if name == 'thread':
@@ -258,6 +261,19 @@ class Generator:
         items, names = self.items()
         return Op(session, 'UID FETCH', 'UID FETCH %s %s' % (self._saved(world, self.uids(world.views[session])), items),
                   items=names + ['UID'])
+
+    def _fetch_partial(self, world, session):
+        """RFC 9394, which the direct server need not know: it is asked for those messages by name."""
+        pick = self.random
+        view = world.views[session]
+        low = pick.choice(view.uids())
+        among = [uid for uid in view.uids() if uid >= low]
+        option = 'PARTIAL ' + pick.choice(('%d:%d', '-%d:-%d')) % pick.choice(((1, 3), (2, 2), (1, 500), (4, 9), (7, 3), (100, 200)))
+        chosen = queries.partial(among, option)
+        items, names = self.items()
+        ask = 'UID FETCH %%s %s' % items
+        return Op(session, 'UID FETCH', ask % ('%d:%d' % (low, among[-1])) + ' (%s)' % option, items=names + ['UID'],
+                  direct=ask % ','.join(map(str, chosen)) if chosen else 'NOOP')
 
     def _fetch_changed(self, world, session):
         view = world.views[session]
@@ -475,6 +491,7 @@ class Generator:
             'SEARCH', 'STORE 1 +FLAGS (\\Recent)', 'STORE 1 +FLAGS (\\Nosuch)', 'SELECT nosuch',
             'COPY 1 nosuch', 'UID COPY 1 nosuch', 'STATUS nosuch (MESSAGES)', 'STATUS INBOX (NOSUCH)',
             'APPEND nosuch {3+}\r\nabc', 'LIST ""', 'RENAME INBOX', 'CREATE INBOX', 'DELETE INBOX', 'LOGIN a b',
+            'SEARCH XNOSUCH "a" SEEN', 'UID SEARCH SEEN XNOSUCH 5', 'SEARCH OR SEEN', 'UID SEARCH FROM', 'SEARCH CHARSET',
             'UID EXPUNGE', 'SEARCH NOT', 'SEARCH (SEEN', 'FETCH %s FLAGS' % top, 'STORE %s +FLAGS (\\Seen)' % top,
             'FETCH 1,,2 FLAGS', 'FETCH 1 BODY[', 'UID FETCH abc FLAGS', 'FETCH 1 BODY[]<0.0.1>'))
         if '<0.0.1>' in text and 'malformed-partial' in self._avoided:

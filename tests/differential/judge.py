@@ -206,7 +206,7 @@ class Judge:
     # ---- commands
 
     def _text(self, op, side):
-        text = op.text
+        text = op.meta['direct'] if 'direct' in op.meta and side is self.direct else op.text
         if 'point' in op.meta:
             text = text.replace('{modseq}', str(self.point(op)[side.name]))
             text = text.replace('{uidvalidity}', str(side.truths[op.meta['box']].uidvalidity))
@@ -309,8 +309,8 @@ class Judge:
         elif answer.status == 'OK' and verb == 'ENABLE':
             view.condstore = True
             view.qresync = view.qresync or op.meta['name'] == 'QRESYNC'
-        elif answer.status == 'OK' and op.meta.get('enables'):
-            view.condstore = True
+        elif op.meta.get('enables'):
+            view.condstore = True       # also when it is refused in the end
         elif verb in ('STORE', 'UID STORE') and op.meta.get('silent'):
             # The client knows what it did to the flags only if nobody else did; ours asks again.
             view.forget_flags(set(view.uids()))

@@ -22,8 +22,11 @@ class Queries:
 
     def takes(self, op, side):
         """Is this side asked with the RETURN that is in the command?"""
-        if side is not self._judge.direct or 'SORT' in op.verb:
+        if side is not self._judge.direct:
             return True
+        if 'SORT' in op.verb:
+            has_ends = 'sort-ends' in self._judge.rules.avoided and {'MIN', 'MAX'} & set(op.meta['returns'])
+            return 'ESORT' in self._direct and not has_ends
         needed = {_NEEDS.get(option.split()[0], 'ESEARCH') for option in op.meta['returns'] or ['ALL']}
         return needed | {'ESEARCH'} <= self._direct
 
@@ -154,7 +157,8 @@ def compare(op, direct, subject):
     """Raises Mismatch 'search' when other messages are named, 'sort' when it is only their order."""
     one, other = Found(op, direct), Found(op, subject)
     is_sort = 'SORT' in op.verb
-    if one.numbers and 'SEARCH' in op.verb and direct.search_modseq is not None and subject.search_modseq is None:
+    is_same_form = (one.esearch is None) == (other.esearch is None)
+    if one.numbers and is_same_form and 'SEARCH' in op.verb and direct.search_modseq is not None and subject.search_modseq is None:
         raise Mismatch('search-modseq', 'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
     if 'THREAD' in op.verb:
         _same_messages(one, other)
@@ -174,7 +178,14 @@ def compare(op, direct, subject):
         if is_sort and one.numbers != other.numbers:
             raise Mismatch('sort', 'direct %s, subject %s' % (one.numbers, other.numbers))
     elif one.esearch != other.esearch:
-        raise Mismatch('search', 'direct %s, subject %s' % (one.esearch, other.esearch))
+        is_order = is_sort and without_order(one.esearch) == without_order(other.esearch)
+        raise Mismatch('sort' if is_order else 'search', 'direct %s, subject %s' % (one.esearch, other.esearch))
+
+
+def without_order(esearch):
+    """Of a SORT, what does not depend on the order."""
+    return {name: 0 if name in ('MIN', 'MAX') else sorted(value) if name == 'ALL' else value
+            for name, value in esearch.items()}
 
 
 def _same_messages(one, other):
@@ -190,8 +201,5 @@ def holds(op, subject, found):
     if other.esearch is None:
         return set(other.numbers) == found
     right = esearch_of(sorted(found), op.meta['returns'])
-    told = {name: sorted(value) if name == 'ALL' else value for name, value in other.esearch.items() if name != 'UID'}
-    if 'SORT' in op.verb:
-        for items in (right, told):
-            items.pop('MIN', None), items.pop('MAX', None)
-    return told == right
+    told = {name: value for name, value in other.esearch.items() if name != 'UID'}
+    return without_order(told) == without_order(right) if 'SORT' in op.verb else told == right

@@ -3,6 +3,9 @@
 Dovecot 2.3 tells the last octet of BODY[HEADER.FIELDS (..)], asked from there on, as CR or LF by chance, and an OR of
 flags (also the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search
 keys asked for one by one."""
+import itertools
+import re
+
 import queries
 import searches
 
@@ -80,3 +83,28 @@ class Recheck:
         right = self._found(op, view)
         return queries.holds(op, answer, right if op.verb.startswith('UID') else {
             n for n, uid in enumerate(view.uids(), 1) if uid in right})
+
+    def order(self, op, view, answer):
+        """Is the order of a SORT right but for messages whose keys are equal? Those stand in the same order where every
+        key is reversed."""
+        program = re.search(r'\(([^)]*)\)', op.meta['pieces'][0]).group(1)
+        flipped = ' '.join(reverse or 'REVERSE ' + plain
+                           for plain, reverse in re.findall(r'(?<!\S)(?!REVERSE)(\S+)|REVERSE (\S+)', program))
+
+        def ask():
+            return [{int(uid): at for at, uid in enumerate(
+                self._client.must('UID SORT (%s) UTF-8 ALL' % keys).named('SORT')[0].data)} for keys in (program, flipped)]
+        there, back = self._selected(view.box, ask)
+        uids = view.uids()
+
+        def is_before(one, other):
+            """Certainly, not by its number alone."""
+            one, other = (n if op.verb.startswith('UID') else uids[n - 1] for n in (one, other))
+            return there[one] < there[other] and back[one] > back[other]
+        told = answer.esearch or {'ALL': answer.order}
+        found = told.get('ALL')
+        if found is None:
+            found = [n if op.verb.startswith('UID') else uids.index(n) + 1 for n in self._found(op, view)]
+        pairs = list(itertools.combinations(told.get('ALL', []), 2))
+        pairs += [(told['MIN'], n) for n in found if 'MIN' in told] + [(n, told['MAX']) for n in found if 'MAX' in told]
+        return not any(is_before(later, earlier) for earlier, later in pairs)

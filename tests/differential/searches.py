@@ -267,7 +267,7 @@ class Searches:
         program = ' '.join(pick.choice(('', '', 'REVERSE ')) + key for key in pick.sample(keys, pick.choice((1, 1, 2, 3))))
         meta = {}
         head = 'UID SORT' if is_uid else 'SORT'
-        if 'ESORT' in world.capabilities and pick.random() < 0.3:
+        if 'ESORT' in world.offered and pick.random() < 0.3:
             meta['returns'] = pick.sample(('MIN', 'MAX', 'ALL', 'COUNT'), pick.randint(0, 4))
             head += ' {return}'
         return self._ordered(world, view, '%s (%s)' % (head, program), meta)

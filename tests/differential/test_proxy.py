@@ -17,3 +17,12 @@ PER_RUN = min(COMMANDS, 2000)
 def test_proxy(server, seed):
     told = run(seed, PER_RUN, '--server', server)
     assert 'seed %d: %d commands, no difference but the allowed' % (seed, PER_RUN) in told
+
+
+@needs_binary
+@pytest.mark.parametrize('seed', range(SEED + 1000, SEED + 1000 + -(-COMMANDS // 10000)))
+@pytest.mark.parametrize('server', SERVERS)
+def test_searches(server, seed):
+    """Nearly all of it SEARCH, SORT and THREAD, a tenth as many commands more."""
+    told = run(seed, PER_RUN // 2, '--server', server, '--preset', 'searches')
+    assert 'seed %d: %d commands, no difference but the allowed' % (seed, PER_RUN // 2) in told
