@@ -33,7 +33,7 @@
     X(WITHIN, "WITHIN", UPSTREAM)                                                                  \
     X(SORT, "SORT", UPSTREAM)                                                                      \
     X(SORT_DISPLAY, "SORT=DISPLAY", UPSTREAM)                                                      \
-    X(ESORT, "ESORT", NEVER)                                                                       \
+    X(ESORT, "ESORT", OURS)                                                                        \
     X(THREAD_ORDEREDSUBJECT, "THREAD=ORDEREDSUBJECT", UPSTREAM)                                    \
     X(THREAD_REFERENCES, "THREAD=REFERENCES", UPSTREAM)                                            \
     X(THREAD_REFS, "THREAD=REFS", UPSTREAM)                                                        \

@@ -34,6 +34,8 @@ void outcmd_fini(struct outcmd *cmd);
 void outcmd_reset(struct outcmd *cmd);
 /* @out: initialised and empty. */
 void outcmd_copy(struct outcmd *out, const struct outcmd *cmd);
+/* All of @other behind what there is; it may not have a streamed literal. */
+void outcmd_append(struct outcmd *cmd, const struct outcmd *other);
 bool outcmd_ok(const struct outcmd *cmd);
 /* Octets of a TEXT or LITERAL part. */
 struct slice outcmd_part_bytes(const struct outcmd *cmd, size_t i);

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #include "account/account.h"
+#include "orders_p.h"
 #include "net/evloop.h"
 #include "net/secret.h"
 #include "net/timer.h"
@@ -89,6 +90,7 @@ struct accounts {
     struct login_request *held; /* in order of coming */
     size_t held_n;
     struct task readmit;
+    struct orders_pool orders; /* what all mailboxes remember of them */
     struct offer *offers; /* what upstreams are known to offer before a login */
     struct turn_hook hook;
     struct timer *midnight; /* UTC */

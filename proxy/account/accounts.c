@@ -41,6 +41,7 @@ struct accounts *accounts_create(const struct accounts_env *env, const struct se
     accounts->env = *env;
     accounts->settings = settings_hold(settings);
     secret_random(accounts->proof_key, sizeof(accounts->proof_key));
+    accounts->orders.bytes_max = ORDERS_BYTES_MAX;
     accounts->guard = guard_create();
     set_guard_limits(accounts);
     task_init(&accounts->readmit, logins__readmit_all, accounts);

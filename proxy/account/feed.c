@@ -192,6 +192,7 @@ void feed__destroy(struct feed *feed)
     if (feed->plan != NULL) {
         plan_destroy(&feed->plan);
     }
+    orders__drop(feed);
     request__feed_gone(feed);
     share__feed_gone(feed);
     shadow__feed_gone(feed);

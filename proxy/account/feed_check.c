@@ -125,6 +125,7 @@ bool feed__forget_model(struct feed *feed)
     feed->is_mapped = false;
     feed->is_qresync = false; /* what it told was of that model */
     ranges_reset(&feed->earlier);
+    orders__drop(feed);
     request__fail_waiting(&feed->waiting, CANCELED); /* they are about the other mailbox */
     request__forget_selection(feed);
     searches__end(&feed->searches, false);

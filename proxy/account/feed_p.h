@@ -10,6 +10,7 @@
 #include "imap/respfetch.h"
 #include "feed_tell_p.h"
 #include "links_p.h"
+#include "orders_p.h"
 
 enum {
     FEED_UNUSED_MS = 2 * 60 * 1000,
@@ -59,6 +60,7 @@ struct feed {
     struct slot *slot;
     struct mailbox *mailbox;
     struct plan *plan;
+    struct orders *orders; /* NULL: none asked for yet */
     bool plan_woken;
     struct task plan_task;
     bool wants_probe;

@@ -121,8 +121,8 @@ void capability_offer_before_login(const struct capability_listener *listener, s
 
 bool capability_is_offered(const struct capabilities *upstream, enum capability cap)
 {
-    /* SORT=DISPLAY and its like mean nothing without SORT, QRESYNC nothing without CONDSTORE */
-    if (cap == CAP_SORT_DISPLAY && !capability_has(upstream, CAP_SORT)) {
+    /* SORT=DISPLAY and ESORT mean nothing without SORT */
+    if ((cap == CAP_SORT_DISPLAY || cap == CAP_ESORT) && !capability_has(upstream, CAP_SORT)) {
         return false;
     }
     switch (table[cap].offer) {

@@ -82,6 +82,20 @@ static void add_text(struct outcmd *cmd, struct slice text)
     }
 }
 
+void outcmd_append(struct outcmd *cmd, const struct outcmd *other)
+{
+    cmd->failed = cmd->failed || !outcmd_ok(other) || other->has_stream;
+    for (size_t i = 0; i < other->parts_n && outcmd_ok(cmd); i++) {
+        const struct outcmd_part *part = &other->parts[i];
+        if (part->kind == OUTCMD_TEXT) {
+            add_text(cmd, outcmd_part_bytes(other, i));
+        } else {
+            add_part(cmd, part->kind, part->size, part->is_literal8);
+            buf_add(&cmd->bytes, outcmd_part_bytes(other, i));
+        }
+    }
+}
+
 static bool has_line_octet(struct slice text)
 {
     return slice_find(text, '\r') < text.len || slice_find(text, '\n') < text.len ||

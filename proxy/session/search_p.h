@@ -127,6 +127,11 @@ void search__ask_parts(struct search_run *run);
 /* All are answered.  False: the run has failed. */
 bool search__take_answers(struct search_run *run);
 void search__forget_parts(struct search_run *run);
+/* Of a run that stopped at what is missing: are its messages those of one set that one part selects,
+ * and no other?  Then a command of another kind can find them out, too: among run->found (which the
+ * part selects) and @need_out. */
+bool search_run_is_single(const struct search_run *run, const struct search_part **part_out,
+                          const struct bitmap **need_out);
 
 /* --- search_whole.c --- */
 /* Send the criteria as they are, by UID, and wait. */

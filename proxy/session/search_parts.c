@@ -231,6 +231,24 @@ bool search__take_answers(struct search_run *run)
     return false;
 }
 
+/* Not where nothing is missing, and only words of the upstream are waited for. */
+bool search_run_is_single(const struct search_run *run, const struct search_part **part_out,
+                          const struct bitmap **need_out)
+{
+    const struct search_node *root = root_of(run), *child = root->child;
+    const struct search_run_part *part = run->parts;
+    if (run->phase != SEARCH_MISSING || run->parts_n != 1 || part->part.is_volatile ||
+        part->need == NULL || bitmap_empty(part->need)) {
+        return false;
+    }
+    while (root->key == SEARCH_AND && child != NULL && child != part->part.node) {
+        child = child->next;
+    }
+    *part_out = &part->part;
+    *need_out = part->need;
+    return root == part->part.node || (root->key == SEARCH_AND && child != NULL);
+}
+
 void search__forget_parts(struct search_run *run)
 {
     for (size_t i = 0; i < run->parts_n; i++) {
