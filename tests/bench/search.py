@@ -56,7 +56,7 @@ class Changes:
         self.client.select()
         self.many = many
         self.count = 0
-        self.random = random.Random(5)
+        self.random = random.Random(many)
         self.mails = mailgen.Generator(9, big=0)
 
     def new_mail(self):
