@@ -330,6 +330,76 @@ static void search_forms(void **state)
     }
 }
 
+/* RFC 9394 4: two numbers of one sign, no "*", no 0; 3.1: never beside ALL, never twice. */
+static void partial_forms(void **state)
+{
+    (void)state;
+    const struct args_search *search = &cmd.args.search;
+    const struct args_fetch *fetch = &cmd.args.fetch;
+    assert_int_equal(parse("a SEARCH RETURN (partial 1:500 MIN SAVE) ALL"), OK);
+    assert_int_equal(search->returns,
+                     SEARCH_RETURN_PARTIAL | SEARCH_RETURN_MIN | SEARCH_RETURN_SAVE);
+    assert_true(search->has_partial && !search->is_partial_from_end);
+    assert_int_equal(search->partial_first, 1);
+    assert_int_equal(search->partial_last, 500);
+    assert_int_equal(parse("a UID SEARCH RETURN (COUNT PARTIAL -1:-100) CHARSET UTF-8 ALL"), OK);
+    assert_true(search->has_partial && search->is_partial_from_end);
+    assert_int_equal(search->partial_first, 1);
+    assert_int_equal(search->partial_last, 100);
+    assert_int_equal(parse("a SEARCH RETURN (PARTIAL 500:400) ALL"), OK);
+    assert_int_equal(search->partial_first, 500);
+    assert_int_equal(search->partial_last, 400);
+    assert_int_equal(parse("a UID SORT RETURN (PARTIAL 4294967295:1) (DATE) UTF-8 ALL"), OK);
+    assert_true(search->partial_first == UINT32_MAX && search->is_sort_plain);
+    assert_int_equal(parse("a UID FETCH 1:* (FLAGS) (PARTIAL -1:-3)"), OK);
+    assert_true(fetch->has_partial && fetch->is_partial_from_end);
+    assert_int_equal(fetch->partial_last, 3);
+    assert_int_equal(parse("a UID FETCH 1:* FLAGS (PARTIAL 2:1 CHANGEDSINCE 5 VANISHED)"), OK);
+    assert_true(fetch->has_partial && fetch->is_vanished && !fetch->is_partial_from_end);
+    assert_int_equal(fetch->partial_first, 2);
+    static const char *const bad[] = {"a SEARCH RETURN (PARTIAL) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1) ALL",
+                                      "a SEARCH RETURN (PARTIAL 0:1) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1:*) ALL",
+                                      "a SEARCH RETURN (PARTIAL -1:5) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1:-5) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1:4294967296) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1:2 ALL) ALL",
+                                      "a SEARCH RETURN (ALL PARTIAL 1:2) ALL",
+                                      "a SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL",
+                                      "a FETCH 1:* FLAGS (PARTIAL 1:2)",
+                                      "a UID FETCH 1:* FLAGS (PARTIAL 1:2 PARTIAL 3:4)",
+                                      "a UID FETCH 1:* FLAGS (PARTIAL 0:2)",
+                                      "a UID FETCH 1:* FLAGS (PARTIAL)"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_int_equal(parse(bad[i]), SYNTAX);
+    }
+}
+
+/* Which sort keys there are the upstream knows; nothing but atoms is sent. */
+static void sort_forms(void **state)
+{
+    (void)state;
+    const struct args_search *search = &cmd.args.search;
+    assert_int_equal(parse("a SORT (arrival cc reverse from size to) UTF-8 ALL"), OK);
+    ASSERT_TEXT(search->sort_program, "ARRIVAL CC REVERSE FROM SIZE TO");
+    assert_true(search->is_sort_plain);
+    static const char *const others[] = {"DISPLAYFROM", "DISPLAYTO", "RELEVANCY", "X-SCORE"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        struct buf text;
+        buf_init(&text, 0);
+        buf_printf(&text, "a SORT (REVERSE %s DATE) UTF-8 ALL", others[i]);
+        assert_int_equal(parse(cstr(buf_slice(&text))), OK);
+        assert_false(search->is_sort_plain);
+        buf_fini(&text);
+    }
+    ASSERT_TEXT(search->sort_program, "REVERSE X-SCORE DATE");
+    assert_int_equal(parse("a SORT (\"DATE\") UTF-8 ALL"), SYNTAX);
+    assert_int_equal(parse("a SORT ((DATE)) UTF-8 ALL"), SYNTAX);
+    assert_int_equal(parse("a SORT RETURN () (DATE) UTF-8 ALL"), OK);
+    assert_true(search->has_return && search->returns == SEARCH_RETURN_ALL);
+}
+
 static void the_rest(void **state)
 {
     (void)state;
@@ -461,6 +531,8 @@ int main(void)
         TEST(fetch_forms),
         TEST(store_forms),
         TEST(search_forms),
+        TEST(partial_forms),
+        TEST(sort_forms),
         TEST(the_rest),
         TEST(limits_are_limits),
         TEST(any_split_gives_the_same_commands),
