@@ -96,6 +96,22 @@ void searches__cancel_pieces(struct search_entry *entry, bool unsent_only)
     }
 }
 
+/* What was asked about goes from one UID to another: beyond them a server may name any number. */
+static void take_uids(struct search_piece *piece, const struct ranges *uids)
+{
+    uint32_t lowest, highest;
+    if (!bitmap_min(piece->asked, &lowest) || !bitmap_max(piece->asked, &highest)) {
+        return;
+    }
+    for (size_t i = 0; i < uids->n; i++) {
+        uint32_t first = uids->at[i].first > lowest ? uids->at[i].first : lowest;
+        uint32_t last = uids->at[i].last < highest ? uids->at[i].last : highest;
+        if (first <= last) {
+            bitmap_add(piece->hit, first, last);
+        }
+    }
+}
+
 /* Without ALL it tells which ones only when there are none; an iCloud tells COUNT whatever is asked. */
 static void take_extended(struct search_piece *piece, const struct response *response)
 {
@@ -105,7 +121,7 @@ static void take_extended(struct search_piece *piece, const struct response *res
     if (respdata_esearch(response, &answer, &uids) == OK && answer.is_uid &&
         (answer.has_all || !answer.has_count || answer.count == 0)) {
         piece->has_answer = true;
-        bitmap_add_ranges(piece->hit, &uids);
+        take_uids(piece, &uids);
     }
     ranges_fini(&uids);
 }
@@ -132,7 +148,7 @@ static bool on_plain(void *arg, const struct response *response)
     }
     ranges_init(&uids, 0);
     if (respdata_search(response, &uids, &modseq) == OK) {
-        bitmap_add_ranges(piece->hit, &uids);
+        take_uids(piece, &uids);
     } else {
         piece->is_garbled = true;
     }

@@ -127,7 +127,7 @@ static inline const char *known_of(const char *criteria)
     return text;
 }
 
-static inline void begin_with(struct office *office, const char *caps, uint32_t settle_ms)
+static inline void begin_closed(struct office *office, const char *caps, uint32_t settle_ms)
 {
     begin(office);
     memset(asker, 0, sizeof(asker));
@@ -137,6 +137,11 @@ static inline void begin_with(struct office *office, const char *caps, uint32_t 
     office->settings.search_settle_ms = settle_ms;
     login(office);
     office_rule_add(office, "SELECT", SELECTED("4", "7", "8"), 1);
+}
+
+static inline void begin_with(struct office *office, const char *caps, uint32_t settle_ms)
+{
+    begin_closed(office, caps, settle_ms);
     office_rule_add(office, FILL, FOUR, 1);
     open_box(office);
     assert_int_equal(guest[0].open_st, OK);

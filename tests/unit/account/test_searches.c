@@ -177,6 +177,20 @@ static void test_poor_esearch(void **state)
     }
 }
 
+/* Nobody asked about those. */
+static void test_more_than_was_asked_about(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS " ESEARCH", 0);
+    office_rule_add(&office, "UID SEARCH", "* ESEARCH (TAG \"$\") UID ALL 1:4294967295\r\n$ OK done\r\n", 1);
+    ask_about(0, "FROM a", "3,7");
+    office_run(&office, answered);
+    assert_string_equal(asker[0].hit, "3,7");
+    assert_string_equal(known_of("FROM a"), "3,7 / 3,7");
+    finish(&office);
+}
+
 /* --- not remembered --- */
 
 static void test_refusals_are_not_kept(void **state)
@@ -387,6 +401,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_charset),
         cmocka_unit_test(test_extended_answers_in_one_flight),
         cmocka_unit_test(test_poor_esearch),
+        cmocka_unit_test(test_more_than_was_asked_about),
         cmocka_unit_test(test_refusals_are_not_kept),
         cmocka_unit_test(test_answers_in_part_are_not_kept),
         cmocka_unit_test(test_beyond_the_known_uidnext),
