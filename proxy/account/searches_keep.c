@@ -131,6 +131,10 @@ void searches__write(struct searches *searches)
         }
         searches__write_entry(entry, there);
     }
+    if (has_looked) {
+        LOG(LOG_DEBUG, "searches", "msg=written account=%s mailbox=%s",
+            searches->feed->account->name, LOG_Q(feed_name(searches->feed)));
+    }
     bitmap_destroy(&there);
     timer_stop(searches->write_timer);
 }
