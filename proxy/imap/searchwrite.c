@@ -8,10 +8,10 @@ struct writer {
     void *arg;
 };
 
-/* RFC 3501 has no key for "nothing"; an empty set cannot be written. */
-static const char nothing[] = "NOT ALL";
-
-static enum status write_set(const struct writer *w, const struct search_node *leaf)
+/* RFC 3501 has no key for "nothing"; an empty set cannot be written.  Its NOT is ALL: Courier refuses
+ * NOT NOT ALL. */
+static enum status write_set(const struct writer *w, const struct search_node *leaf,
+                             bool is_negated)
 {
     if (w->resolve == NULL) {
         return PROTOCOL;
@@ -20,20 +20,25 @@ static enum status write_set(const struct writer *w, const struct search_node *l
     ranges_init(&set, 0);
     enum status st = w->resolve(w->arg, leaf, &set);
     if (st == OK && ranges_empty(&set)) {
-        outcmd_str(w->out, nothing);
+        outcmd_str(w->out, is_negated ? "ALL" : "NOT ALL");
     } else if (st == OK) {
-        outcmd_str(w->out, "UID ");
+        outcmd_str(w->out, is_negated ? "NOT UID " : "UID ");
         outcmd_ranges(w->out, &set);
     }
     ranges_fini(&set);
     return st;
 }
 
+static bool is_set(const struct search_node *node)
+{
+    return node->key == SEARCH_SEQ || node->key == SEARCH_UID;
+}
+
 static enum status write_leaf(const struct writer *w, const struct search_node *leaf)
 {
     const struct searchkey_row *row = searchkey__row(leaf);
-    if (leaf->key == SEARCH_SEQ || leaf->key == SEARCH_UID) {
-        return write_set(w, leaf);
+    if (is_set(leaf)) {
+        return write_set(w, leaf, false);
     }
     if (row == NULL) {
         return PROTOCOL;
@@ -155,6 +160,9 @@ static enum status write_key(const struct writer *w, const struct search_node *n
         if (node->child->key == SEARCH_FLAG || node->child->key == SEARCH_KEYWORD) {
             outcmd_str(w->out, "UN"); /* UNSEEN, UNKEYWORD */
             return write_leaf(w, node->child);
+        }
+        if (is_set(node->child)) {
+            return write_set(w, node->child, true);
         }
         outcmd_str(w->out, "NOT ");
         return write_key(w, node->child);

@@ -175,6 +175,8 @@ class Judge:
         if op.verb in ('CUT', 'KILL'):
             if self.trouble is None or not self.trouble.make(op):
                 return
+        elif op.verb == 'TOGETHER':
+            self._together([generate.Op.of_dict(one) for one in op.meta['ops']])
         elif op.session is None:
             self.outside(op)
         elif op.verb == 'IDLE':
@@ -249,7 +251,7 @@ class Judge:
             self.counts['(dropped)'] += 1
             return
         number = op.session
-        before = [(s.views[number].box, s.views[number].read_only, s.views[number].messages) for s in self.sides]
+        before = self._before(number)
         if op.verb == 'DONE':
             if op.meta.get('watch'):
                 self._watch(number)
@@ -259,6 +261,28 @@ class Judge:
             results = self._ask(op)
             if results is None:
                 return
+        self._answered(op, results, before)
+
+    def _before(self, number):
+        return [(s.views[number].box, s.views[number].read_only, s.views[number].messages) for s in self.sides]
+
+    def _together(self, ops):
+        """Commands of several sessions that change nothing, all sent before any is answered."""
+        ops = [op for op in ops if self.direct.views[op.session].box == op.meta['box'] and len(self.direct.views[op.session])
+               and not self.idling[op.session] and not self._drop_unfit(op)]
+        if self.trouble is not None and any(self.trouble.is_near(op) for op in ops):
+            for op in ops:
+                self.command(op)
+            return
+        before = [self._before(op.session) for op in ops]
+        tags = [[side.clients[op.session].start(*self.parts(op, side)) for op in ops] for side in self.sides]
+        results = [[side.clients[op.session].wait(tag) for op, tag in zip(ops, told)] for side, told in zip(self.sides, tags)]
+        for op, old, direct, subject in zip(ops, before, *results):
+            self.counts[op.verb] += 1
+            self._answered(op, [direct, subject], old)
+
+    def _answered(self, op, results, before):
+        number = op.session
         answers = [Answer(op, side.views[number], result) for side, result in zip(self.sides, results)]
         direct, subject = answers
         if op.verb == 'STATUS':

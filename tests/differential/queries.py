@@ -22,7 +22,7 @@ class Queries:
 
     def takes(self, op, side):
         """Is this side asked with the RETURN that is in the command?"""
-        if side is not self._judge.direct:
+        if side is not self._judge.direct or self._judge.compare.is_relay:
             return True
         if 'SORT' in op.verb:
             has_ends = 'sort-ends' in self._judge.rules.avoided and {'MIN', 'MAX'} & set(op.meta['returns'])

@@ -111,6 +111,8 @@ static void sets_become_uids(void **state)
     assert_string_equal(written("*"), "UID 105");
     assert_string_equal(written("UID 999:*"), "UID 105:999");
     assert_string_equal(written("OR $ NOT UID 7"), "OR NOT ALL NOT UID 7");
+    assert_string_equal(written("NOT $ SEEN"), "ALL SEEN"); /* Courier refuses NOT NOT ALL */
+    assert_string_equal(written("NOT 2 SEEN"), "NOT UID 102 SEEN");
     assert_int_equal(parse("1:2 FROM a $"), OK);
     assert_int_equal(root->classes,
                      SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_USES_SEQ | SEARCH_USES_SAVED);
