@@ -126,14 +126,51 @@ void view_bitmap(struct view *view, struct bitmap *out)
     }
 }
 
+/* The first message with a UID >= uid, which is not before @from: near it, as often as not. */
+static struct place lower_from(const struct messages *m, struct place from, uint32_t uid)
+{
+    if (from.chunk == m->n || m->last[from.chunk] < uid) {
+        return messages_lower(m, uid);
+    }
+    const struct chunk *c = &m->chunk[from.chunk];
+    uint32_t low = from.index, step = 1;
+    while (low + step < c->n && c->uid[low + step] < uid) {
+        low += step;
+        step *= 2;
+    }
+    uint32_t high = low + step < c->n ? low + step : c->n - 1; /* the last one is not below uid */
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (c->uid[mid] < uid) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return (struct place){from.chunk, low};
+}
+
+/* view__rank() of ever higher UIDs, in one walk. */
+static uint32_t rank_on(struct view *view, struct place *at, uint32_t uid)
+{
+    const struct messages *m = &view->mailbox->messages;
+    bool is_plain = uidset_empty(&view->hidden) && uidset_empty(&view->vanished);
+    if (!is_plain || uid >= view->told) {
+        return view__rank(view, uid);
+    }
+    *at = lower_from(m, *at, uid + 1);
+    return messages_before(m, *at);
+}
+
 void view_msns_of(struct view *view, const struct ranges *uids, struct ranges *msns_out)
 {
+    struct place at = {0, 0};
     view__catch_up(view);
     ranges_reset(msns_out);
     for (size_t i = 0; i < uids->n; i++) {
         uint32_t first = uids->at[i].first;
-        uint32_t before = first > 0 ? view__rank(view, first - 1) : 0;
-        uint32_t last = view__rank(view, uids->at[i].last);
+        uint32_t before = first > 0 ? rank_on(view, &at, first - 1) : 0;
+        uint32_t last = rank_on(view, &at, uids->at[i].last);
         if (last > before) {
             ranges_append(msns_out, before + 1, last);
         }

@@ -176,6 +176,7 @@ static enum step first_evaluation(struct search_run *run)
     if (st != OK || (needs_n > 0 && run->has_lost_leaves)) {
         go_whole(run);
     } else if (!search__must_ask(run)) {
+        stats_add(run->session->env->stats, STAT_search_hits, run->parts_n > 0);
         run->phase = SEARCH_DONE;
     } else if (stops(run)) {
         run->phase = SEARCH_MISSING;
