@@ -1,5 +1,7 @@
 """What is remembered of searches when something goes wrong: kills, lost links, servers that are away, few connections,
 weak ESEARCH, another mailbox behind the name."""
+import re
+import signal
 import time
 
 import pytest
@@ -48,6 +50,17 @@ def opened(client, name='INBOX'):
 
 def find(client):
     return client.must('UID SEARCH SUBJECT "river"').search()
+
+
+def test_counters(start):
+    client = start()
+    for criteria in ('SUBJECT "river"', 'SUBJECT "river"', 'NOT SUBJECT "river" SEEN', 'SEEN'):
+        client.must('UID SEARCH ' + criteria)
+    start.proxy.signal(signal.SIGUSR2)
+    tools.wait_until(lambda: 'msg=counters' in start.proxy.log_text(), 10, 'the counters')
+    text = start.proxy.log_text()
+    assert dict(re.findall(r' (search_\w+)=(\d+)', text)) == {
+        'search_hits': '2', 'search_asks': '1', 'search_joins': '0', 'search_uids': str(NUMBER)}
 
 
 def test_killed_after_it_was_written(fake, start, connect):
