@@ -236,6 +236,12 @@ static bool may_repeat(struct search_piece *piece, enum status st, bool was_sent
     return piece->entry->asks != NULL && (is_blameless || is_first);
 }
 
+/* The set goes over messages that have been expunged, and this link had not been told yet. */
+static bool is_behind(enum status st, const struct response *tagged)
+{
+    return st == DENIED && tagged->code == CODE_EXPUNGEISSUED;
+}
+
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct search_piece *piece = arg;
@@ -251,7 +257,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
         }
     } else if (st == OK) {
         take_answer(piece, tagged);
-    } else if (tagged == NULL && may_repeat(piece, st, was_sent)) {
+    } else if ((tagged == NULL || is_behind(st, tagged)) && may_repeat(piece, st, was_sent)) {
         send_again(piece);
         return;
     } else {

@@ -244,6 +244,24 @@ static void test_answers_in_part_are_not_kept(void **state)
     }
 }
 
+/* RFC 2180: a link that has not heard of an EXPUNGE; once more, where it is known. */
+static void test_refused_for_an_expunge(void **state)
+{
+    (void)state;
+    for (int times = 1; times <= 2; times++) {
+        struct office office;
+        begin_with(&office, CAPS, 0);
+        office_rule_add(&office, "UID SEARCH", "$ NO [EXPUNGEISSUED] some are gone\r\n", times);
+        office_rule_add(&office, "UID SEARCH", "* SEARCH 3\r\n$ OK done\r\n", 1);
+        ask_about(0, "BODY a", "1,3");
+        office_run(&office, answered);
+        assert_int_equal(asker[0].status, times == 1 ? OK : DENIED);
+        assert_string_equal(asker[0].refusal, times == 1 ? "" : "NO [EXPUNGEISSUED] some are gone");
+        assert_string_equal(known_of("BODY a"), times == 1 ? "1,3 / 3" : "never");
+        finish(&office);
+    }
+}
+
 /* What the link may not have been told of when it was asked. */
 static void test_beyond_the_known_uidnext(void **state)
 {
@@ -404,6 +422,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_more_than_was_asked_about),
         cmocka_unit_test(test_refusals_are_not_kept),
         cmocka_unit_test(test_answers_in_part_are_not_kept),
+        cmocka_unit_test(test_refused_for_an_expunge),
         cmocka_unit_test(test_beyond_the_known_uidnext),
         cmocka_unit_test(test_lost_link),
         cmocka_unit_test(test_nobody_can_be_asked),

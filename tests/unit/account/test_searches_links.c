@@ -162,6 +162,29 @@ static void test_bodies_where_there_is_no_other_link(void **state)
     }
 }
 
+/* The server takes no more connections just now: the mailbox's own will do. */
+static void test_bodies_when_no_other_link_can_be_had(void **state)
+{
+    struct office office;
+    struct buf fill;
+    (void)state;
+    begin_large(&office, CAPS, &fill);
+    office_run_ms(&office, 50);
+    for (size_t i = 0; i < office.peers_n; i++) {
+        if (&office.peer[i] != office_selected(&office)) {
+            office_cut(&office.peer[i]);
+        }
+    }
+    office.refuses_connections = true;
+    office_run_ms(&office, 50);
+    office_rule_add(&office, "UID SEARCH", "* SEARCH 1002\r\n$ OK done\r\n", 0);
+    ask_about(0, "BODY a", "1001:4000");
+    office_run(&office, answered);
+    assert_int_equal(asker[0].status, OK);
+    assert_string_equal(asker[0].hit, "1002");
+    finish_large(&office, &fill);
+}
+
 /* The link for bodies dies of the command: once more, over the mailbox's own. */
 static void test_bodies_kill_their_link(void **state)
 {
@@ -191,6 +214,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_long_criteria_of_many_runs),
         cmocka_unit_test(test_bodies_over_another_link),
         cmocka_unit_test(test_bodies_where_there_is_no_other_link),
+        cmocka_unit_test(test_bodies_when_no_other_link_can_be_had),
         cmocka_unit_test(test_bodies_kill_their_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
