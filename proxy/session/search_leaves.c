@@ -23,15 +23,11 @@ static bool has_keyword(const struct flags *flags, uint32_t id, const void *arg)
 /* A message whose modseq is not known has none that could match, unless all do. */
 static void find_modseq(const struct search_run *run, uint64_t least, struct bitmap *out)
 {
-    struct ranges uids;
     if (least == 0) {
         bitmap_or(out, run->universe);
-        return;
+    } else {
+        mailbox_bitmap_modseq(feed_mailbox(run->session->feed), least - 1, out);
     }
-    ranges_init(&uids, 0);
-    mailbox_scan_modseq(feed_mailbox(run->session->feed), NULL, least - 1, &uids);
-    bitmap_add_ranges(out, &uids);
-    ranges_fini(&uids);
 }
 
 static void evaluate(const struct search_run *run, const struct search_node *leaf,
