@@ -103,7 +103,6 @@ struct args_search { /* SEARCH, SORT, THREAD; RETURN of SORT: RFC 5267 3 */
     uint32_t partial_first, partial_last;
     struct slice charset;      /* empty: not given.  SORT and THREAD: always given */
     struct slice sort_program; /* SORT: "REVERSE DATE SUBJECT", upper case, one space between */
-    bool is_sort_plain;        /* keys of RFC 5256 alone; others may be known to the upstream */
     enum thread_algorithm algorithm;
     struct search_node *root;
 };

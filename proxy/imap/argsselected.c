@@ -237,35 +237,20 @@ void args__search(const struct args *args)
     search_program(args, out);
 }
 
-/* RFC 5256 3.  DISPLAYFROM and DISPLAYTO (RFC 5957), RELEVANCY (RFC 6203) and whatever there is
- * besides: the upstream knows whether it has them. */
-static bool is_sort_key(struct slice word)
-{
-    static const char *const keys[] = {"ARRIVAL", "CC",   "DATE",    "FROM",
-                                       "REVERSE", "SIZE", "SUBJECT", "TO"};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (slice_eq_nocase(word, slice_str(keys[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "(REVERSE DATE SUBJECT)" -> upper case, one space between. */
+/* "(REVERSE DATE SUBJECT)" -> upper case, one space between.  Which keys there are (RFC 5256 3;
+ * DISPLAYFROM and DISPLAYTO, RFC 5957; RELEVANCY, RFC 6203; others) the upstream knows. */
 static void sort_program(const struct args *args, struct args_search *out)
 {
     size_t room = lexer_rest(args->lx).len;
     char *text = arena_alloc(args->arena, room);
     size_t n = 0;
     bool is_reverse = false;
-    out->is_sort_plain = true;
     lexer_sp(args->lx);
     lexer_expect(args->lx, '(');
     do {
         struct slice word = lexer_atom(args->lx);
         bool was_reverse = is_reverse;
         is_reverse = slice_eq_nocase(word, SLICE("REVERSE"));
-        out->is_sort_plain = out->is_sort_plain && is_sort_key(word);
         if (was_reverse && is_reverse) {
             args__fail(args, "REVERSE twice");
         }

@@ -350,7 +350,7 @@ static void partial_forms(void **state)
     assert_int_equal(search->partial_first, 500);
     assert_int_equal(search->partial_last, 400);
     assert_int_equal(parse("a UID SORT RETURN (PARTIAL 4294967295:1) (DATE) UTF-8 ALL"), OK);
-    assert_true(search->partial_first == UINT32_MAX && search->is_sort_plain);
+    assert_true(search->partial_first == UINT32_MAX);
     assert_int_equal(parse("a UID FETCH 1:* (FLAGS) (PARTIAL -1:-3)"), OK);
     assert_true(fetch->has_partial && fetch->is_partial_from_end);
     assert_int_equal(fetch->partial_last, 3);
@@ -383,14 +383,12 @@ static void sort_forms(void **state)
     const struct args_search *search = &cmd.args.search;
     assert_int_equal(parse("a SORT (arrival cc reverse from size to) UTF-8 ALL"), OK);
     ASSERT_TEXT(search->sort_program, "ARRIVAL CC REVERSE FROM SIZE TO");
-    assert_true(search->is_sort_plain);
     static const char *const others[] = {"DISPLAYFROM", "DISPLAYTO", "RELEVANCY", "X-SCORE"};
     for (size_t i = 0; i < COUNT(others); i++) {
         struct buf text;
         buf_init(&text, 0);
         buf_printf(&text, "a SORT (REVERSE %s DATE) UTF-8 ALL", others[i]);
         assert_int_equal(parse(cstr(buf_slice(&text))), OK);
-        assert_false(search->is_sort_plain);
         buf_fini(&text);
     }
     ASSERT_TEXT(search->sort_program, "REVERSE X-SCORE DATE");
