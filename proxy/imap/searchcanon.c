@@ -299,12 +299,41 @@ static struct search_node *join_pure(struct nodes *nodes, enum search_key key)
     return negative(nodes->arena, linked(nodes, dual(key)));
 }
 
+/* One bound for each key and sign: in an AND the narrowest, in an OR the widest. */
+static void join_bounds(struct nodes *nodes, enum search_key key)
+{
+    struct {
+        size_t place; /* 1 and up; 0: none yet */
+        uint64_t width;
+    } bounds[SEARCH_KEYS][2] = {0};
+    size_t kept = 0;
+    for (size_t i = 0; i < nodes->n; i++) {
+        struct search_node *node = nodes->at[i];
+        uint64_t width;
+        bool is_negative = node->key == SEARCH_NOT;
+        bool wants_wide = (key == SEARCH_OR) != is_negative;
+        bool is_bound = searchkey__bound(positive(node), &width);
+        size_t *place = &bounds[positive(node)->key][is_negative].place;
+        uint64_t *best = &bounds[positive(node)->key][is_negative].width;
+        if (!is_bound || *place == 0) {
+            nodes->at[kept++] = node;
+            *place = is_bound ? kept : 0;
+            *best = is_bound ? width : 0;
+        } else if (width != *best && (width > *best) == wants_wide) {
+            nodes->at[*place - 1] = node;
+            *best = width;
+        }
+    }
+    nodes->n = kept;
+}
+
 /* AND or OR of canonical nodes that are flat already. */
 static struct search_node *join(struct nodes *nodes, enum search_key key)
 {
     struct arena *arena = nodes->arena;
     unsigned classes = 0;
     absorb(nodes, key);
+    join_bounds(nodes, key);
     sort_unique(nodes);
     if (nodes->n == 0 && !arena->failed) {
         struct search_node *all = new_node(arena, SEARCH_ALL);

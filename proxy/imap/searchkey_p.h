@@ -36,5 +36,8 @@ const struct searchkey_foreign *searchkey__foreign(struct slice name);
 /* The row that writes @node's key (never a negated one). */
 const struct searchkey_row *searchkey__row(const struct search_node *node);
 unsigned searchkey__classes(enum search_key key);
+/* Is @leaf a bound (SINCE, BEFORE and their like, LARGER, SMALLER)?  Of two with the same key the one with
+ * the greater width selects all that the other does. */
+bool searchkey__bound(const struct search_node *leaf, uint64_t *width_out);
 
 #endif

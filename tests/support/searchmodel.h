@@ -2,6 +2,9 @@
 #define SUPPORT_SEARCHMODEL_H
 /* A small model on which criteria mean something: a message, which is a number, says yes or no to
  * each leaf as if at random, but to equal leaves the same.  Sets hold numbers and UIDs alike. */
+#include <stdio.h>
+#include <string.h>
+
 #include "imap/searchtree.h"
 
 enum { SEARCHMODEL_LAST = 1000 };
@@ -32,10 +35,38 @@ static inline bool searchmodel_in_set(uint32_t message, const struct search_node
     return is_in;
 }
 
+static inline bool searchmodel_is_bound(enum search_key key)
+{
+    return key == SEARCH_LARGER || key == SEARCH_SMALLER ||
+           (key >= SEARCH_BEFORE && key <= SEARCH_SAVEDSINCE && key != SEARCH_ON &&
+            key != SEARCH_SENTON && key != SEARCH_SAVEDON);
+}
+
+/* A date, or a size, of the message itself decides. */
+static inline bool searchmodel_in_bound(uint32_t hash, const struct search_node *leaf)
+{
+    char text[16] = "", month[4] = "";
+    unsigned day = 0, year = 0;
+    if (leaf->key == SEARCH_LARGER || leaf->key == SEARCH_SMALLER) {
+        return leaf->key == SEARCH_LARGER ? hash % 20 > leaf->number : hash % 20 < leaf->number;
+    }
+    memcpy(text, leaf->text.data, leaf->text.len < 15 ? leaf->text.len : 15);
+    (void)sscanf(text, "%2u-%3s-%4u", &day, month, &year);
+    const char *rest = strstr("JanFebMarAprMayJunJulAugSepOctNovDec", month);
+    unsigned asked = year * 400 + (unsigned)(36 - strlen(rest)) * 11 + day;
+    unsigned own = (2025 + hash / 400 % 3) * 400 + hash % 400;
+    bool is_before = leaf->key == SEARCH_BEFORE || leaf->key == SEARCH_SENTBEFORE ||
+                     leaf->key == SEARCH_SAVEDBEFORE;
+    return is_before ? own < asked : own >= asked;
+}
+
 /* For search_match(); @arg: the message, uint32_t. */
 static inline bool searchmodel_leaf(void *arg, const struct search_node *leaf)
 {
     uint32_t value = (2166136261U ^ *(uint32_t *)arg) * 16777619U;
+    if (searchmodel_is_bound(leaf->key)) {
+        return searchmodel_in_bound((value ^ (uint32_t)leaf->key) * 2654435761U >> 8, leaf);
+    }
     if (leaf->key == SEARCH_SEQ || leaf->key == SEARCH_UID) {
         return searchmodel_in_set(*(uint32_t *)arg, leaf);
     }
