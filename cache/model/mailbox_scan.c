@@ -130,6 +130,7 @@ static void scan_into(struct scan *scan, const struct ranges *within, struct bit
     scan->block = &block;
     scan_all(scan, within);
     block_flush(&block);
+    scan->block = NULL;
 }
 
 void mailbox_scan_flags(const struct mailbox *mailbox, const struct ranges *within,
