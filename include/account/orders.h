@@ -41,13 +41,11 @@ struct order_question {
     struct slice program; /* "REVERSE DATE SUBJECT"; THREAD: "REFERENCES" */
     /* The messages, of those in the model.  NULL: those that @criteria select. */
     const struct bitmap *uids;
-    /* Of @uids only those that this selects ("SUBJECT x"), which says the same of a message whenever it
-     * is asked; NULL: all.  In @charset. */
-    const struct outcmd *filter;
-    struct slice charset;
     /* "charset criteria" that select them, for a UID command on the feed: sent when @uids is NULL, or
-     * makes too long a line. */
+     * makes too long a line.  Not remembered unless they look at flags and sets alone: Dovecot 2.3
+     * tells a wrong order of messages in which it has just searched for a header field [measured]. */
     const struct outcmd *criteria;
+    bool is_by_flags;
 };
 
 struct order_answer {
@@ -56,7 +54,6 @@ struct order_answer {
     struct slice threads;      /* OK, THREAD: "(1 2)(3)", UIDs */
     const struct bitmap *uids; /* OK: those in it */
     bool is_selected;          /* OK: by the criteria; else by what was asked for */
-    bool is_sure;              /* OK: nothing speaks against its being whole */
     struct slice refusal;      /* the upstream's "NO [..] ..." or "BAD ...", sanitised; may be empty */
 };
 /* The answer is borrowed for the call. */
@@ -66,8 +63,8 @@ typedef void order_done_fn(void *arg, const struct order_answer *answer);
 struct orders *feed_orders(struct feed *feed);
 /* Are its answers remembered?  Of a sort program: has it only keys that never change? */
 bool orders_remembers(const struct capabilities *caps, bool is_thread, struct slice program);
-/* From what is remembered; @uids is not NULL, and there is no filter.  Counts as a use.  Borrowed until
- * the next call here or the end of the turn. */
+/* From what is remembered; @uids is not NULL.  Counts as a use.  Borrowed until the next call here or
+ * the end of the turn. */
 bool orders_find(struct orders *orders, const struct order_question *question,
                  struct order_answer *out);
 /* Ask the upstream, or join who has.  Completes once, never inside the call.  Borrows @question for

@@ -3,9 +3,9 @@
  *   orders_ask ── the same question under way? join it : new question ── send ──> lines ── done
  *                                                            ^                       │
  *                                                            └── link lost, once ────┘
- * A set of UIDs (perhaps with a filter behind it) goes out closed over UIDs that do not exist; a SORT
- * of one that is long nevertheless asks for some messages more, as the order of more is worth more;
- * else the client's own criteria go out, and the upstream selects. */
+ * A set of UIDs goes out closed over UIDs that do not exist; a SORT of one that is long nevertheless
+ * asks for some messages more, as the order of more is worth more; else the client's own criteria go
+ * out, and the upstream selects. */
 #include <utlist.h>
 
 #include "base/alloc.h"
@@ -28,7 +28,6 @@ struct asking {
     bool is_thread;
     bool is_remembered;
     bool is_selected;      /* the criteria went out */
-    bool is_filtered;
     struct bitmap *uids;   /* asked for; NULL: whatever the criteria select */
     struct bitmap *sent;   /* named in the command: @uids and perhaps more; NULL: the criteria */
     struct bitmap *before; /* in the mailbox when asked: threads */
@@ -110,7 +109,7 @@ bool orders_remembers(const struct capabilities *caps, bool is_thread, struct sl
 bool orders_find(struct orders *orders, const struct order_question *question,
                  struct order_answer *out)
 {
-    *out = (struct order_answer){.status = OK, .is_sure = true};
+    *out = (struct order_answer){.status = OK};
     if (orders->kept.n == 0) {
         return false;
     }
@@ -268,9 +267,9 @@ static bool on_untagged(void *arg, const struct response *response)
     return true;
 }
 
-static bool is_sure(const struct asking *asking, const struct response *tagged)
+static bool may_be_kept(const struct asking *asking, const struct response *tagged)
 {
-    return !asking->is_doubtful && tagged->code != CODE_MESSAGELIMIT &&
+    return asking->is_remembered && !asking->is_doubtful && tagged->code != CODE_MESSAGELIMIT &&
            tagged->code != CODE_INUSE && tagged->code != CODE_EXPUNGEISSUED;
 }
 
@@ -288,10 +287,10 @@ static void keep_order(struct asking *asking, const struct order *order)
     bitmap_destroy(&present);
 }
 
-static void answered_sort(struct asking *asking, struct order_answer *answer)
+static void answered_sort(struct asking *asking, struct order_answer *answer, bool is_kept)
 {
     struct order *order = order_create(asking->numbers, asking->n, asking->sent);
-    if (answer->is_sure && asking->is_remembered) {
+    if (is_kept) {
         keep_order(asking, order);
     }
     answer->order = order;
@@ -307,7 +306,7 @@ static uint32_t note_uid(void *arg, uint32_t uid)
 }
 
 /* The messages of a set that are threaded are all in its threads: that is the set they are of. */
-static void answered_thread(struct asking *asking, struct order_answer *answer)
+static void answered_thread(struct asking *asking, struct order_answer *answer, bool is_kept)
 {
     struct orders *orders = asking->orders;
     struct bitmap *present = present_in(orders), *uids = bitmap_create();
@@ -316,7 +315,7 @@ static void answered_thread(struct asking *asking, struct order_answer *answer)
     struct buf text;
     buf_init(&text, 0);
     bool is_sound = respdata_thread_map(&line, note_uid, uids, &text) == OK;
-    if (is_sound && answer->is_sure && bitmap_equal(present, asking->before) &&
+    if (is_sound && is_kept && bitmap_equal(present, asking->before) &&
         bitmap_is_subset(uids, present)) {
         kept__add_threads(&orders->kept, buf_slice(&asking->program), uids, present,
                           buf_slice(&asking->threads));
@@ -331,13 +330,12 @@ static void answered_thread(struct asking *asking, struct order_answer *answer)
 
 static void answered(struct asking *asking, const struct response *tagged)
 {
-    struct order_answer answer = {.status = OK,
-                                  .is_selected = asking->is_selected,
-                                  .is_sure = is_sure(asking, tagged)};
+    struct order_answer answer = {.status = OK, .is_selected = asking->is_selected};
+    bool is_kept = may_be_kept(asking, tagged);
     if (asking->is_thread) {
-        answered_thread(asking, &answer);
+        answered_thread(asking, &answer, is_kept);
     } else {
-        answered_sort(asking, &answer);
+        answered_sort(asking, &answer, is_kept);
     }
 }
 
@@ -449,22 +447,6 @@ static bool choose_set(const struct asking *asking, struct ranges *out)
     return bytes <= most && is_worth_it;
 }
 
-static void write_set(struct asking *asking, const struct order_question *question,
-                      const struct ranges *set)
-{
-    if (asking->is_filtered) {
-        outcmd_string(&asking->cmd, question->charset);
-    } else {
-        outcmd_str(&asking->cmd, "UTF-8");
-    }
-    outcmd_str(&asking->cmd, " UID ");
-    outcmd_ranges(&asking->cmd, set);
-    if (asking->is_filtered) {
-        outcmd_str(&asking->cmd, " ");
-        outcmd_append(&asking->cmd, question->filter);
-    }
-}
-
 static void write_command(struct asking *asking, const struct order_question *question)
 {
     struct ranges set;
@@ -475,8 +457,10 @@ static void write_command(struct asking *asking, const struct order_question *qu
     outcmd_str(&asking->cmd, asking->is_thread ? " " : ") ");
     if (asking->is_selected) {
         outcmd_append(&asking->cmd, question->criteria);
+        asking->is_remembered = asking->is_remembered && question->is_by_flags;
     } else {
-        write_set(asking, question, &set);
+        outcmd_str(&asking->cmd, "UTF-8 UID ");
+        outcmd_ranges(&asking->cmd, &set);
         asking->sent = bitmap_create();
         bitmap_add_ranges(asking->sent, &set);
         if (messages_in(asking->orders->feed->mailbox, &set) > MANY) {
@@ -493,7 +477,6 @@ static struct asking *create_asking(struct orders *orders, const struct order_qu
     struct feed *feed = orders->feed;
     asking->orders = orders;
     asking->is_thread = question->is_thread;
-    asking->is_filtered = question->uids != NULL && question->filter != NULL;
     asking->uids = question->uids != NULL ? bitmap_copy(question->uids) : NULL;
     asking->is_remembered = orders_remembers(account_capabilities(feed->account),
                                              question->is_thread, question->program);
@@ -511,12 +494,9 @@ static struct asking *create_asking(struct orders *orders, const struct order_qu
 static bool is_answered_by(const struct asking *under_way, const struct asking *asking)
 {
     if (under_way->is_thread != asking->is_thread || under_way->is_selected ||
-        asking->is_selected || under_way->is_filtered != asking->is_filtered ||
+        asking->is_selected ||
         !slice_eq(buf_slice(&under_way->program), buf_slice(&asking->program))) {
         return false;
-    }
-    if (asking->is_filtered) {
-        return slice_eq(buf_slice(&under_way->cmd.bytes), buf_slice(&asking->cmd.bytes));
     }
     return asking->is_thread ? bitmap_equal(asking->uids, under_way->uids)
                              : bitmap_is_subset(asking->uids, under_way->sent);

@@ -1,9 +1,7 @@
 /* SORT and THREAD.
  *
  *   criteria ── search_run ──> messages ──> an order that covers them is known? ──> answer
- *        │           │                          │ no: UID SORT (program) UTF-8 UID <messages>
- *        │           └── one part alone is to be asked about: in the same flight,
- *        │                        UID SORT (program) charset UID <candidates> <part>
+ *        │                                      │ no: UID SORT (program) UTF-8 UID <messages>
  *        └── only the upstream understands them, or the program: UID SORT (program) charset criteria
  *
  * Orders are of UIDs, and the feed's (account/orders.h); numbers are found at the answer. */
@@ -16,7 +14,6 @@ struct sort_work {
     bool is_whole;    /* the criteria go upstream as they are */
     bool has_waited;  /* messages may have vanished since they were found */
     bool is_answered; /* by the upstream */
-    bool is_filtered; /* ... about the part that was missing, too */
     struct search_run run;
     struct search_sets sets; /* is_whole */
     struct order_ask *ask;
@@ -266,21 +263,6 @@ static enum step finish(struct session *session, struct job *job, const char *te
     return STEP_DONE;
 }
 
-/* What the part selects among those that were asked about is known from now on. */
-static void learn(const struct sort_work *work, const struct order_answer *answer)
-{
-    const struct search_part *part;
-    const struct bitmap *need;
-    struct searches *searches = feed_searches(work->session->feed);
-    if (searches != NULL && answer->is_sure && !answer->is_selected &&
-        search_run_is_single(&work->run, &part, &need)) {
-        struct bitmap *hit = bitmap_copy(answer->uids);
-        bitmap_and(hit, need);
-        searches_learn(searches, part, args_of(work->job)->charset, need, hit);
-        bitmap_destroy(&hit);
-    }
-}
-
 static void on_order(void *arg, const struct order_answer *answer)
 {
     struct sort_work *work = arg;
@@ -291,10 +273,7 @@ static void on_order(void *arg, const struct order_answer *answer)
         work->order = answer->order != NULL ? order_copy(answer->order) : NULL;
         work->uids = bitmap_copy(answer->uids);
         buf_add(&work->threads, answer->threads);
-        if (work->is_filtered) {
-            learn(work, answer);
-        }
-        if (!answer->is_selected && !work->is_filtered) { /* an order may be of more */
+        if (!answer->is_selected) { /* an order may be of more */
             bitmap_and(work->uids, work->run.found);
         }
     }
@@ -302,32 +281,26 @@ static void on_order(void *arg, const struct order_answer *answer)
     session_wake(work->session);
 }
 
-static enum status ask(struct sort_work *work, const struct bitmap *uids,
-                       const struct search_part *filter)
+/* Of @uids; NULL: of those that the criteria select. */
+static enum status ask(struct sort_work *work, const struct bitmap *uids)
 {
     struct session *session = work->session;
     const struct args_search *args = args_of(work->job);
-    struct outcmd criteria, text;
-    struct order_question question = {.is_thread = is_thread(work->job),
-                                      .program = program_of(work->job),
-                                      .uids = uids,
-                                      .charset = args->charset,
-                                      .criteria = &criteria};
+    struct outcmd criteria;
+    const struct order_question question = {
+        .is_thread = is_thread(work->job),
+        .program = program_of(work->job),
+        .uids = uids,
+        .criteria = &criteria,
+        .is_by_flags = (args->root->classes & (SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE)) == 0};
     outcmd_init(&criteria);
-    outcmd_init(&text);
     enum status st = search_write_criteria(args, work->is_whole ? &work->sets : &work->run.sets,
                                            false, &criteria);
-    if (st == OK && filter != NULL) {
-        st = search_write(filter->node, NULL, NULL, &text);
-        question.filter = &text;
-    }
     if (st == OK) {
-        work->is_filtered = filter != NULL;
         work->has_waited = true;
         work->ask = orders_ask(feed_orders(session->feed), &question, on_order, work);
     }
     outcmd_fini(&criteria);
-    outcmd_fini(&text);
     return st;
 }
 
@@ -351,32 +324,43 @@ static enum step begin(struct session *session, struct job *job)
     if (st == LIMIT) {
         return finish(session, job, "NO [LIMIT] Search too complex");
     }
-    if (st != OK || ask(work, NULL, NULL) != OK) {
+    if (st != OK || ask(work, NULL) != OK) {
         return finish(session, job, "BAD Invalid search");
     }
     return STEP_AGAIN;
 }
 
-/* What stands in the way of an answer from what is remembered: the upstream finds out which messages
- * they are, and their order at the same time where that can be said in one command. */
+/* The upstream has to say which messages they are.  Where they can only be few, their order is asked
+ * for in the same flight: of all that may be among them, as the order of UIDs alone is sure. */
+static void ask_ahead(struct sort_work *work)
+{
+    enum { FEW = 1000 };
+    struct orders *orders = feed_orders(work->session->feed);
+    const struct search_part *part;
+    const struct bitmap *need;
+    struct order_answer known;
+    if (is_thread(work->job) || !search_run_is_single(&work->run, &part, &need)) {
+        return; /* threads are of the very messages */
+    }
+    struct bitmap *candidates = bitmap_copy(work->run.found);
+    bitmap_or(candidates, need);
+    const struct order_question question = {.program = program_of(work->job), .uids = candidates};
+    if (bitmap_count(candidates) <= FEW && !orders_find(orders, &question, &known) &&
+        ask(work, candidates) == OK) {
+        orders_cancel(&work->ask); /* it goes on, is joined soon, and remembered in any case */
+    }
+    bitmap_destroy(&candidates);
+}
+
 static enum step ask_for_missing(struct session *session, struct job *job)
 {
     struct sort_work *work = job->work;
-    const struct search_part *part;
-    const struct bitmap *need;
-    enum status st;
     if (work->run.phase == SEARCH_WHOLE) {
-        st = ask(work, NULL, NULL);
-    } else if (search_run_is_single(&work->run, &part, &need)) {
-        struct bitmap *candidates = bitmap_copy(work->run.found);
-        bitmap_or(candidates, need);
-        st = ask(work, candidates, part);
-        bitmap_destroy(&candidates);
-    } else {
-        search_run_ask(&work->run);
-        return STEP_AGAIN;
+        return ask(work, NULL) == OK ? STEP_WAIT : finish(session, job, "BAD Invalid search");
     }
-    return st == OK ? STEP_WAIT : finish(session, job, "BAD Invalid search");
+    ask_ahead(work);
+    search_run_ask(&work->run);
+    return STEP_AGAIN;
 }
 
 /* @uids: those that are told of, as far as they are in the view still. */
@@ -415,7 +399,7 @@ static enum step order_found(struct session *session, struct job *job)
     if (orders_find(feed_orders(session->feed), &question, &known)) {
         return answer(session, job, known.order, known.threads, work->run.found);
     }
-    return ask(work, work->run.found, NULL) == OK ? STEP_WAIT
+    return ask(work, work->run.found) == OK ? STEP_WAIT
                                                   : finish(session, job, "BAD Invalid search");
 }
 
