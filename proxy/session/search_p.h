@@ -115,8 +115,10 @@ enum status search__find_parts(struct search_run *run) MUST_USE;
 /* What is remembered of them. */
 void search__recall_parts(struct search_run *run);
 /* Something is, of messages that will soon be known to be there; of the others it cannot be asked
- * before, as UIDs that there are not would have to be told from them. */
-bool search__is_too_early(const struct search_run *run);
+ * before, as UIDs that there are not would have to be told from them.  Where all is known it may be
+ * told, if this selection has said it; what is older may be of messages that have gone since, or of
+ * another mailbox. */
+bool search__is_too_early(const struct search_run *run, bool is_all_known);
 void search__part(void *run, const struct search_node *part, const struct bitmap **known,
                   const struct bitmap **hit);
 /* Something is to be asked about a part. */

@@ -99,14 +99,15 @@ void search__recall_parts(struct search_run *run)
     }
 }
 
-bool search__is_too_early(const struct search_run *run)
+bool search__is_too_early(const struct search_run *run, bool is_all_known)
 {
     bool has_some = false;
     for (size_t i = 0; i < run->parts_n; i++) {
         const struct bitmap *known = run->parts[i].known;
         has_some = has_some || (known != NULL && !bitmap_empty(known));
     }
-    return has_some && run->session->view == NULL && !feed_is_away(run->session->feed);
+    bool is_of_now = is_all_known && feed_knows(run->session->feed) == FEED_KNOWS_NOTHING;
+    return has_some && run->session->view == NULL && !is_of_now;
 }
 
 static struct search_run_part *part_of(const struct search_run *run, const struct search_node *node)

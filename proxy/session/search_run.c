@@ -35,6 +35,7 @@ static void go_whole(struct search_run *run)
 {
     search__forget_parts(run);
     search__forget_leaves(run);
+    bitmap_destroy(&run->universe); /* what the upstream tells is not cut to it */
     run->phase = SEARCH_WHOLE;
 }
 
@@ -170,8 +171,12 @@ static enum step first_evaluation(struct search_run *run)
     search__recall_parts(run);
     take_universe(run);
     enum status st = evaluate(run, &needs_n);
-    if (st == OK && needs_n > 0 && search__is_too_early(run)) {
-        return STEP_WAIT; /* to be evaluated anew */
+    if (st == OK && search__is_too_early(run, needs_n == 0)) {
+        if (!feed_is_away(run->session->feed)) {
+            return STEP_WAIT; /* to be evaluated anew */
+        }
+        search__fail(run, NETWORK, "");
+        return STEP_AGAIN;
     }
     if (st != OK || (needs_n > 0 && run->has_lost_leaves)) {
         go_whole(run);

@@ -1,0 +1,82 @@
+"""What is remembered of searches and a view that is not known to be true yet, or has not been told of all that there is."""
+import time
+
+import pytest
+
+import spine_tools as tools
+from imapjudge import fakeserver
+
+OLD = '12-Mar-2019 10:00:00 +0000'
+SETTLED = 'search { settle = 0s }'
+NUMBER = 8
+
+
+def mail(number):
+    return b'From: anna@example.com\r\nSubject: number %d%s\r\n\r\nbody %d\r\n' % (
+        number, b' river' if number % 3 == 0 else b'', number)
+
+
+def find(client):
+    return client.must('UID SEARCH SUBJECT "river"', timeout=30).search()
+
+
+@pytest.fixture
+def known(fake, make_proxy, connect):
+    """known() -> client in an INBOX whose 8 mails have been searched; known.reopened(change) -> one that selects it after
+    a restart, while the upstream takes its time to tell of messages; meanwhile it was changed."""
+    def make():
+        fake.capabilities = fakeserver.CAPABILITIES.replace(' CONDSTORE QRESYNC', '')
+        box = fake.mailbox('INBOX')
+        for n in range(1, NUMBER + 1):
+            fake.change(lambda n=n: box.add(mail(n), date=OLD))
+        make.proxy = make_proxy(fake.port, kind=tools.Configured, sections=SETTLED)
+        client = connect(make.proxy.port, 'u0', timeout=30)
+        client.select()
+        client.must('UID FETCH 1:* (FLAGS INTERNALDATE RFC822.SIZE)')
+        assert find(client) == [3, 6]
+        return client
+
+    def reopened(change):
+        make.proxy.stop()
+        fake.change(change)
+        for verb in ('FETCH', 'UID FETCH'):
+            fake.on(verb, lambda conn, command: time.sleep(0.5) or conn.default(command))
+        make.proxy.start()
+        client = connect(make.proxy.port, 'u0', timeout=30)
+        client.select()
+        return client
+    make.reopened = reopened
+    return make
+
+
+def test_what_was_expunged_before_select_is_not_found(fake, known):
+    """All UIDs below UIDNEXT are known, and one of them is there no more: SELECT has told seven."""
+    known()
+    client = known.reopened(lambda: fake.mailbox('INBOX').messages.pop(2))
+    assert find(client) == [6]
+    assert client.must('SEARCH SUBJECT "river"').search() == [5]
+
+
+def test_t6_another_mailbox_with_the_same_uidvalidity(fake, known):
+    """What is kept is believed only when a sample of its messages is what it was."""
+    known()
+
+    def replace():
+        for message in fake.mailbox('INBOX').messages:
+            message.octets = mail(message.uid + 1) + b'more\r\n'
+            message.date = '13-Mar-2019 10:00:00 +0000'
+    client = known.reopened(replace)
+    result = client.cmd('UID SEARCH SUBJECT "river"')
+    assert not result.ok or result.search() == [2, 5, 8], result
+
+
+def test_mail_that_was_not_told_is_not_found_by_criteria_that_go_upstream_as_they_are(fake, known):
+    client = known()
+    before = len(fake.seen('UID FETCH'))
+    fake.change(lambda: fake.mailbox('INBOX').add(mail(9), date=OLD))
+    tools.wait_until(lambda: len(fake.seen('UID FETCH')) > before, 10, 'the new mail')
+    time.sleep(0.3)
+    criteria = ' '.join('UNKEYWORD k%d' % n for n in range(300)) + ' BODY "body"'
+    assert client.must('UID SEARCH ' + criteria).search() == list(range(1, NUMBER + 1))
+    assert [c for c in fake.seen('UID SEARCH') if b'k299' in c.args], 'it was taken apart'
+    assert 9 in client.must('UID SEARCH ALL').search()
