@@ -183,7 +183,6 @@ static enum step first_evaluation(struct search_run *run)
     } else if (!search__must_ask(run)) {
         stats_add(run->session->env->stats, STAT_search_hits, run->parts_n > 0);
         run->phase = SEARCH_DONE;
-        stats_add(run->session->env->stats, STAT_search_hits, run->parts_n > 0);
     } else if (stops(run)) {
         run->phase = SEARCH_MISSING;
     } else {
