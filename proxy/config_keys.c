@@ -43,7 +43,7 @@ static const struct config_key keys[] = {
     {"cache", "size", CONFIG_SIZE64, IN_ALL(cache_size_bytes), 16ULL << 20, 64ULL << 40},
     {"cache", "verify_every", CONFIG_COUNT, IN_ALL(verify_every), 0, 1000 * 1000 * 1000},
     {"search", "settle", CONFIG_DURATION_MS, IN_ALL(search_settle_ms), 0, DAY_MS},
-    {"search", "remember", CONFIG_COUNT, IN_ALL(search_remember), 1, 100 * 1000},
+    {"search", "remember", CONFIG_COUNT, IN_ALL(search_remember), 1, 10 * 1000},
     {"auth", "ttl", CONFIG_DURATION_S, IN_ALL(auth_ttl_s), 0, 86400},
     {"auth", "reverify", CONFIG_DURATION_MS, IN_ALL(auth_reverify_ms), 1000, DAY_MS},
     {"auth", "retry", CONFIG_DURATION_MS, IN_ALL(auth_retry_ms), 1000, HOUR_MS},
