@@ -118,8 +118,9 @@ static void take_extended(struct search_piece *piece, const struct response *res
     struct respdata_esearch answer;
     struct ranges uids;
     ranges_init(&uids, 0);
-    if (respdata_esearch(response, &answer, &uids) == OK && answer.is_uid &&
-        (answer.has_all || !answer.has_count || answer.count == 0)) {
+    if (respdata_esearch(response, &answer, &uids) != OK) {
+        piece->is_garbled = true;
+    } else if (answer.is_uid && (answer.has_all || !answer.has_count || answer.count == 0)) {
         piece->has_answer = true;
         take_uids(piece, &uids);
     }

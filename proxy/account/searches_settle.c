@@ -1,7 +1,8 @@
 /* Which messages are too young for what is said of them to be remembered: an index of full text may
- * not have them yet.  Those that arrive while we watch are young for `search.settle` from then on.  Of
- * those that were there when the mailbox was opened (or its link came back) the last hundred are
- * suspect until their INTERNALDATE is known, which the store may have; else it is asked for along with
+ * not have them yet.  Those that arrive while we watch are young for `search.settle` from then on, and
+ * those that came while the link was away, from when it is back: one that was copied or moved has
+ * an INTERNALDATE as old as it likes.  Of those that were there when the mailbox was first opened the last
+ * hundred are suspect until theirs is known, which the store may have; else it is asked for along with
  * the first search that names them.  Before the feed is live nobody knows which those are. */
 #include "searches_p.h"
 
@@ -66,12 +67,12 @@ static void join_young(struct search_settling *settling)
     settling->young_n = 1;
 }
 
-static void add_young(struct searches *searches, uint32_t uid, uint64_t until_ms)
+static void add_young(struct searches *searches, uint32_t first, uint32_t uid, uint64_t until_ms)
 {
     struct search_settling *settling = &searches->settling;
     struct search_young *last =
         settling->young_n > 0 ? &settling->young[settling->young_n - 1] : NULL;
-    if (last != NULL && uid > last->last && until_ms >= last->until_ms &&
+    if (last != NULL && first > last->last && until_ms >= last->until_ms &&
         until_ms - last->until_ms <= settle_ms(searches) / 16) {
         last->last = uid;
         last->until_ms = until_ms;
@@ -82,7 +83,7 @@ static void add_young(struct searches *searches, uint32_t uid, uint64_t until_ms
         join_young(settling);
     }
     settling->young[settling->young_n++] =
-        (struct search_young){.first = uid, .last = uid, .until_ms = until_ms};
+        (struct search_young){.first = first, .last = uid, .until_ms = until_ms};
 }
 
 /* Those that were too young then. */
@@ -101,7 +102,7 @@ void searches__arrived(struct feed *feed, uint32_t uid)
     struct searches *searches = feed->searches;
     if (searches != NULL && settle_ms(searches) > 0) {
         struct search_settling *settling = &searches->settling;
-        add_young(searches, uid, now_ms(searches) + settle_ms(searches));
+        add_young(searches, uid, uid, now_ms(searches) + settle_ms(searches));
         settling->met_uid = uid > settling->met_uid ? uid : settling->met_uid;
     }
 }
@@ -125,7 +126,7 @@ static void take_date(struct searches *searches, uint32_t uid, struct slice toke
         until = by_date < until ? by_date : until;
     }
     if (until + YOUNG_KEPT_MS > now) {
-        add_young(searches, uid, until);
+        add_young(searches, uid, uid, until);
     }
 }
 
@@ -267,6 +268,20 @@ static void progress(struct plan_waiter *waiter)
 
 /* --- the opening ---------------------------------------------------------------------------------- */
 
+static void suspect_tail(struct searches *searches)
+{
+    struct search_settling *settling = &searches->settling;
+    const struct mailbox *mailbox = searches->feed->mailbox;
+    uint32_t n = mailbox_exists(mailbox);
+    struct mailbox_entry entry;
+    for (uint32_t rank = n; rank > 0 && n - rank < SEARCHES_TAIL; rank--) {
+        if (!mailbox_at(mailbox, rank, &entry) || entry.uid <= settling->met_uid) {
+            break;
+        }
+        bitmap_add(settling->suspects, entry.uid, entry.uid);
+    }
+}
+
 void searches__live(struct feed *feed)
 {
     struct searches *searches = feed->searches;
@@ -274,16 +289,14 @@ void searches__live(struct feed *feed)
         return;
     }
     struct search_settling *settling = &searches->settling;
-    uint32_t n = mailbox_exists(feed->mailbox);
-    struct mailbox_entry entry;
-    settling->opened_ms = now_ms(searches);
-    for (uint32_t rank = n; rank > 0 && n - rank < SEARCHES_TAIL; rank--) {
-        if (!mailbox_at(feed->mailbox, rank, &entry) || entry.uid <= settling->met_uid) {
-            break;
-        }
-        bitmap_add(settling->suspects, entry.uid, entry.uid);
-    }
     uint32_t last = mailbox_last_uid(feed->mailbox);
+    bool is_first = settling->opened_ms == 0;
+    settling->opened_ms = now_ms(searches);
+    if (is_first) {
+        suspect_tail(searches);
+    } else if (last > settling->met_uid && settle_ms(searches) > 0) {
+        add_young(searches, settling->met_uid + 1, last, now_ms(searches) + settle_ms(searches));
+    }
     settling->met_uid = last > settling->met_uid ? last : settling->met_uid;
     learn_late(searches);
 }

@@ -80,3 +80,16 @@ def test_mail_that_was_not_told_is_not_found_by_criteria_that_go_upstream_as_the
     assert client.must('UID SEARCH ' + criteria).search() == list(range(1, NUMBER + 1))
     assert [c for c in fake.seen('UID SEARCH') if b'k299' in c.args], 'it was taken apart'
     assert 9 in client.must('UID SEARCH ALL').search()
+
+
+def test_answer_that_cannot_be_read_in_part_is_not_remembered(fake, known):
+    client = known()
+
+    def garbled(conn, command):
+        if b'garden' not in command.args:
+            return conn.default(command)
+        return b'* ESEARCH (TAG "%s") UID ALL 2\r\n* ESEARCH (TAG "%s") UID ALL 4,x\r\n%s OK done\r\n' % ((command.tag,) * 3)
+    fake.on('UID SEARCH', garbled)
+    assert client.must('UID SEARCH BODY "garden"').search() == [2]
+    fake.off('UID SEARCH')
+    assert client.must('UID SEARCH BODY "garden"').search() == []

@@ -151,11 +151,11 @@ static void test_off(void **state)
     finish(&office);
 }
 
-/* After a gap only what may have come in it is suspect. */
+/* What has come in a gap may have come just now, whatever its INTERNALDATE is: it was moved here, say. */
 static void test_after_a_gap(void **state)
 {
     struct office office;
-    char dates[512], date[64], one[200];
+    char dates[512];
     (void)state;
     begin_with(&office, CAPS, SETTLE_MS);
     add_dates(&office, dates);
@@ -164,8 +164,6 @@ static void test_after_a_gap(void **state)
     office_rule_add(&office, "SELECT", SELECTED("5", "7", "10"), 0);
     office_rule_add(&office, "UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
                     "* 5 FETCH (UID 9 FLAGS () MODSEQ (10))\r\n$ OK done\r\n", 1);
-    snprintf(one, sizeof(one), "* 5 FETCH (UID 9 INTERNALDATE %s)\r\n$ OK done\r\n", ago(9, date));
-    office_rule_add(&office, "UID FETCH 9 (UID INTERNALDATE)", one, 1);
     office_cut(office_selected(&office));
     office_run_ms(&office, 100);
     refresh(&office);
@@ -174,7 +172,9 @@ static void test_after_a_gap(void **state)
     ask_about(0, "BODY a", "1,3,7,9");
     office_run(&office, answered);
     office_run_ms(&office, 50);
-    assert_non_null(strstr(office_log(&office), "UID FETCH 9 (UID INTERNALDATE)"));
+    assert_null(strstr(office_log(&office), "INTERNALDATE"));
+    assert_string_equal(known_of("BODY a"), "1,3,7 / ");
+    office_run_ms(&office, 50);
     assert_string_equal(known_of("BODY a"), "1,3,7 / ");
     finish(&office);
 }
