@@ -2,7 +2,7 @@
  *
  *   criteria ── search_run ──> messages ──> an order that covers them is known? ──> answer
  *        │                                      │ no: UID SORT (program) UTF-8 UID <messages>
- *        └── only the upstream understands them, or the program: UID SORT (program) charset criteria
+ *        └── only the upstream understands the program: UID SORT (program) charset criteria
  *
  * Orders are of UIDs, and the feed's (account/orders.h); numbers are found at the answer. */
 #include "base/alloc.h"
@@ -53,18 +53,11 @@ static struct slice program_of(const struct job *job)
     return is_thread(job) ? algorithms[args_of(job)->algorithm] : args_of(job)->sort_program;
 }
 
-static bool is_known_charset(struct slice charset)
-{
-    return slice_eq_nocase(charset, SLICE("UTF-8")) || slice_eq_nocase(charset, SLICE("US-ASCII"));
-}
-
-/* Relevance depends on the criteria; keys that are not known here may; and those that are only known
- * upstream are asked in one go with the order, as nothing of theirs is kept. */
+/* Relevance depends on the criteria; keys that are not known here may.  All others are asked for by UID:
+ * Dovecot 2.3 tells a wrong order of messages in which it has just searched for a header field. */
 static bool goes_whole(const struct session *session, const struct job *job)
 {
-    const struct args_search *args = args_of(job);
-    return !is_known_charset(args->charset) || (args->root->classes & SEARCH_IS_VOLATILE) != 0 ||
-           !orders_remembers(account_capabilities(session->account), is_thread(job),
+    return !orders_remembers(account_capabilities(session->account), is_thread(job),
                              program_of(job));
 }
 
@@ -352,17 +345,6 @@ static void ask_ahead(struct sort_work *work)
     bitmap_destroy(&candidates);
 }
 
-static enum step ask_for_missing(struct session *session, struct job *job)
-{
-    struct sort_work *work = job->work;
-    if (work->run.phase == SEARCH_WHOLE) {
-        return ask(work, NULL) == OK ? STEP_WAIT : finish(session, job, "BAD Invalid search");
-    }
-    ask_ahead(work);
-    search_run_ask(&work->run);
-    return STEP_AGAIN;
-}
-
 /* @uids: those that are told of, as far as they are in the view still. */
 static enum step answer(struct session *session, struct job *job, const struct order *order,
                         struct slice threads, struct bitmap *uids)
@@ -410,7 +392,9 @@ static enum step find_messages(struct session *session, struct job *job)
     while (step == STEP_AGAIN) {
         step = search_run_step(&work->run);
         if (step == STEP_DONE && work->run.is_missing) {
-            step = ask_for_missing(session, job);
+            ask_ahead(work);
+            search_run_ask(&work->run);
+            step = STEP_AGAIN;
         } else if (step == STEP_DONE && work->run.status == OK) {
             step = order_found(session, job);
         } else if (step == STEP_DONE) {

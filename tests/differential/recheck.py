@@ -85,9 +85,9 @@ class Recheck:
             n for n, uid in enumerate(view.uids(), 1) if uid in right})
 
     def order(self, op, view, answer):
-        """Is the order of a SORT right but for messages whose keys are equal? Those stand in the same order where every
-        key is reversed."""
-        program = re.search(r'\(([^)]*)\)', op.meta['pieces'][0]).group(1)
+        """Is the order of a SORT right but for messages whose first keys are equal? Those stand in the same order where it
+        is reversed. (By the other keys Dovecot may put them wrongly, too.)"""
+        program = re.search(r'\(((?:REVERSE )?[^ )]+)', op.meta['pieces'][0].upper()).group(1)
         flipped = ' '.join(reverse or 'REVERSE ' + plain
                            for plain, reverse in re.findall(r'(?<!\S)(?!REVERSE)(\S+)|REVERSE (\S+)', program))
 
