@@ -211,13 +211,14 @@ static bool tells_updates(const struct session *session, const struct job *job)
            !is_before_write(job);
 }
 
-/* RFC 5182 2.1: after a NO to a SEARCH whose result was to be saved "$" is the empty set, or what is
- * behind it in a pipeline would be done to the messages of another.  Of one that was too long to be
- * read it is not known what it was to do. */
+/* RFC 5182 2.1: after a NO to a SEARCH (or SORT) whose result was to be saved "$" is the empty set, or
+ * what is behind it in a pipeline would be done to the messages of another.  Of one that was too long
+ * to be read it is not known what it was to do. */
 static void empty_saved(struct session *session, const struct job *job, struct slice text)
 {
     const struct command *parsed = &job->parsed;
-    bool is_search = parsed->info != NULL && parsed->info->id == CMD_SEARCH;
+    bool is_search = parsed->info != NULL &&
+                     (parsed->info->id == CMD_SEARCH || parsed->info->id == CMD_SORT);
     if (is_search && text.len > 0 && text.data[0] == 'N' &&
         (job->parse_status != OK || (parsed->args.search.returns & SEARCH_RETURN_SAVE) != 0)) {
         ranges_reset(&session->saved);

@@ -24,8 +24,9 @@ def find(client):
 def known(fake, make_proxy, connect):
     """known() -> client in an INBOX whose 8 mails have been searched; known.reopened(change) -> one that selects it after
     a restart, while the upstream takes its time to tell of messages; meanwhile it was changed."""
-    def make():
-        fake.capabilities = fakeserver.CAPABILITIES.replace(' CONDSTORE QRESYNC', '')
+    def make(keep_capabilities=False):
+        if not keep_capabilities:
+            fake.capabilities = fakeserver.CAPABILITIES.replace(' CONDSTORE QRESYNC', '')
         box = fake.mailbox('INBOX')
         for n in range(1, NUMBER + 1):
             fake.change(lambda n=n: box.add(mail(n), date=OLD))
@@ -93,3 +94,13 @@ def test_answer_that_cannot_be_read_in_part_is_not_remembered(fake, known):
     assert client.must('UID SEARCH BODY "garden"').search() == [2]
     fake.off('UID SEARCH')
     assert client.must('UID SEARCH BODY "garden"').search() == []
+
+
+def test_saved_result_is_empty_after_a_sort_that_is_refused(fake, known):
+    """Or what is behind it in the pipeline would be done to the messages of another search."""
+    fake.capabilities = fakeserver.CAPABILITIES + ' SORT ESORT'
+    client = known(keep_capabilities=True)
+    assert client.must('UID SEARCH RETURN (SAVE COUNT) 1:2').ok
+    fake.on('UID SORT', lambda conn, command: conn.no(command, 'not now'))
+    assert client.cmd('UID SORT RETURN (SAVE COUNT) (SUBJECT) UTF-8 ALL').status == 'NO'
+    assert not client.must('UID FETCH $ (UID)').fetch_by_uid()
