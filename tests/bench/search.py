@@ -69,7 +69,8 @@ class Changes:
         for number, flag in enumerate(('\\Seen', '\\Flagged', '\\Answered', '\\Seen')):
             uids = sorted(self.random.sample(range(1, self.many), 250))
             self.client.must('UID STORE %s %sFLAGS.SILENT (%s)' % (','.join(map(str, uids)), '+-'[number == 3], flag))
-        self.client.must('UID STORE 1 +FLAGS.SILENT (change%d)' % self.count)
+        # the last message's changes are told last
+        self.client.must('UID STORE %d +FLAGS.SILENT (change%d)' % (self.many, self.count))
         return 'KEYWORD change%d' % self.count
 
     @staticmethod
