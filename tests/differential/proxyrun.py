@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SETTLED = shlex.quote(str(pathlib.Path(__file__).with_name('settled.conf')))
+SETTLED = str(pathlib.Path(__file__).with_name('settled.conf'))
 RUN = pathlib.Path(__file__).with_name('run.py')
 # The slowest first, so that at the end no processor waits for one of its runs.
 SERVERS = (os.environ.get('IMAPCACHED_DIFF_SERVERS') or 'courier,cyrus,dovecot').split(',')
@@ -17,7 +17,7 @@ needs_binary = pytest.mark.skipif(not os.environ.get('IMAPCACHED_BIN'), reason='
 
 def run(seed, commands, *more):
     """With an even seed searches are remembered at once, as nothing here indexes mail late; else as by default."""
-    settled = '' if seed % 2 else ' --config ' + SETTLED
+    settled = '' if seed % 2 else ' --config ' + shlex.quote(SETTLED)
     subject = os.environ['IMAPCACHED_BIN'] + settled + (' --upstream imap://127.0.0.1:{upstream_port} '
                                                         '--listen 127.0.0.1:{listen_port} --cache {folder}/cache')
     done = subprocess.run([sys.executable, str(RUN), '--subject-cmd', subject, '--seed', str(seed),

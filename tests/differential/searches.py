@@ -53,6 +53,7 @@ class Searches:
         self._sets = sets
         self._dates = [mail.date.split()[0] for mail in mails]
         self._pool = []
+        self._leaves = []           # of the tree that is being made
         self._next = 0
 
     # ---- leaves
@@ -108,19 +109,24 @@ class Searches:
 
     def _date(self, world):
         pick = self.random
-        day, month, year = pick.choice(self._dates).split('-')
-        day = min(28, max(1, int(day) + pick.choice((-1, 0, 0, 1))))
         if 'SAVEDATE' in world.capabilities and pick.random() < 0.08:
             # Long before and long after any run: today is another day tomorrow.
             return ['key', pick.choice(SAVED_KEYS), pick.choice(('1-Jan-2015', '31-Dec-2099'))]
-        return ['key', pick.choice(DATE_KEYS), '%d-%s-%s' % (day, month, year)]
+        return ['key', pick.choice(DATE_KEYS), self._day()]
+
+    def _day(self):
+        pick = self.random
+        day, month, year = pick.choice(self._dates).split('-')
+        return '%d-%s-%s' % (min(28, max(1, int(day) + pick.choice((-1, 0, 0, 1)))), month, year)
+
+    def _size(self):
+        return str(max(1, len(self.random.choice(self.mails).octets) + self.random.choice((-1, 0, 0, 1))))
 
     def _number(self, world):
         pick = self.random
         if 'WITHIN' in world.capabilities and pick.random() < 0.2:
             return ['key', pick.choice(('OLDER', 'YOUNGER')), str(pick.choice(INTERVALS))]
-        size = len(pick.choice(self.mails).octets) + pick.choice((-1, 0, 0, 1))
-        return ['key', pick.choice(('LARGER', 'SMALLER')), str(max(1, size))]
+        return ['key', pick.choice(('LARGER', 'SMALLER')), self._size()]
 
     def _rare(self, world):
         kinds = [kind for kind, needed in ((['modseq'], 'CONDSTORE'), (['id', 'EMAILID'], 'OBJECTID'),
@@ -145,7 +151,7 @@ class Searches:
     def tree(self, world, depth):
         pick = self.random
         if depth == 0 or pick.random() < 0.3:
-            return self.leaf(world)
+            return self._leaf_again(world)
         form = pick.random()
         if form < 0.25:
             return self.negated(self.tree(world, depth - 1))
@@ -153,7 +159,23 @@ class Searches:
             return ['or', self.tree(world, depth - 1), self.tree(world, depth - 1)]
         return ['and'] + [self.tree(world, depth - 1) for _ in range(pick.choice((2, 2, 2, 3)))]
 
+    def _leaf_again(self, world):
+        """Often one that the tree has already, or its like: servers make such trees simpler, and Dovecot makes them
+        wrong."""
+        pick = self.random
+        if not self._leaves or pick.random() < 0.65:
+            self._leaves.append(self.leaf(world))
+            return self._leaves[-1]
+        leaf = pick.choice(self._leaves)
+        name = leaf[1] if leaf[0] == 'key' else ''
+        if name in DATE_KEYS and pick.random() < 0.5:
+            return ['key', name, self._day()]
+        if name in ('LARGER', 'SMALLER') and pick.random() < 0.5:
+            return ['key', name, self._size()]
+        return leaf
+
     def _fresh(self, world):
+        self._leaves = []
         return self.tree(world, self.random.choice((0, 0, 1, 1, 2, 2, 3, DEEPEST)))
 
     def _shuffled(self, tree):
