@@ -93,5 +93,7 @@ const char *response_code_name(enum response_code code);
 enum response_code response_code_find(struct slice name);
 /* May be passed on to a client (protocol.md 2.10, end). */
 bool response_code_is_relayed(enum response_code code);
+/* Is an OK with this code one for the whole of what was asked?  Else its answer is not kept. */
+bool response_code_is_whole(enum response_code code);
 
 #endif

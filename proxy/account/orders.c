@@ -269,8 +269,7 @@ static bool on_untagged(void *arg, const struct response *response)
 
 static bool may_be_kept(const struct asking *asking, const struct response *tagged)
 {
-    return asking->is_remembered && !asking->is_doubtful && tagged->code != CODE_MESSAGELIMIT &&
-           tagged->code != CODE_INUSE && tagged->code != CODE_EXPUNGEISSUED;
+    return asking->is_remembered && !asking->is_doubtful && response_code_is_whole(tagged->code);
 }
 
 static void keep_order(struct asking *asking, const struct order *order)

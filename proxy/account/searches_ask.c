@@ -157,14 +157,6 @@ static bool on_plain(void *arg, const struct response *response)
     return true;
 }
 
-/* Is the OK that goes with this code one for the whole question? */
-static bool is_whole(enum response_code code)
-{
-    return code != CODE_MESSAGELIMIT && code != CODE_INUSE && code != CODE_EXPUNGEISSUED &&
-           code != CODE_LIMIT && code != CODE_UNAVAILABLE && code != CODE_SERVERBUG &&
-           code != CODE_CORRUPTION && code != CODE_THROTTLED && code != CODE_PARSE;
-}
-
 static void share_out(const struct search_piece *piece)
 {
     struct search_ask *ask, *next;
@@ -185,7 +177,7 @@ static void take_answer(struct search_piece *piece, const struct response *tagge
     struct search_entry *entry = piece->entry;
     bitmap_and(piece->hit, piece->asked);
     entry->is_accepted = true;
-    if (entry->is_listed && is_whole(tagged->code) && !piece->is_garbled) {
+    if (entry->is_listed && response_code_is_whole(tagged->code) && !piece->is_garbled) {
         searches__resift(entry->searches, &piece->sifted);
         searches__learn(entry, &piece->sifted, piece->hit);
     }

@@ -107,6 +107,13 @@ enum response_code response_code_find(struct slice name)
     return CODE_OTHER;
 }
 
+bool response_code_is_whole(enum response_code code)
+{
+    return code != CODE_MESSAGELIMIT && code != CODE_INUSE && code != CODE_EXPUNGEISSUED &&
+           code != CODE_LIMIT && code != CODE_UNAVAILABLE && code != CODE_SERVERBUG &&
+           code != CODE_CORRUPTION && code != CODE_THROTTLED && code != CODE_PARSE;
+}
+
 bool response_code_is_relayed(enum response_code code)
 {
     for (size_t i = 0; i < COUNT(relayed); i++) {
