@@ -153,7 +153,8 @@ class MissingExists(Fault):
 
 class SearchShort(Fault):
     def wants(self, response, conn):
-        return re.match(rb'\* SEARCH( \d+)+\r', response) is not None
+        is_free = re.search(rb'\b(RECENT|NEW|OLD)\b', conn.asked) is not None     # what they are may differ
+        return re.match(rb'\* SEARCH( \d+)+\r', response) is not None and not is_free
 
     def change(self, response, conn):
         return [response.rstrip().rsplit(b' ', 1)[0] + b'\r\n']

@@ -293,7 +293,7 @@ class Judge:
             if mismatch.kind != 'list' or not self._own_list(op, subject):
                 raise
             self.rules.differ('own-list')
-        if op.verb in ('SEARCH', 'UID SEARCH') and direct.status == 'OK':
+        if op.verb in ('SEARCH', 'UID SEARCH') and direct.status == 'OK' and not self.compare.is_relay:
             self._save_again(op)
         for side, answer, old in zip(self.sides, answers, before):
             self._after(op, side, answer, old)

@@ -235,7 +235,7 @@ def converse(options, bench, seed, commands, ops=None):
                         names=bench.names)
     trouble = bench.subject.trouble if bench.subject is not None else None
     judge = Judge(settings, *bench.pair(), bench.mails, trouble=trouble)
-    judge.compare.is_relay = options.relay
+    judge.compare.is_relay = options.relay or bool(options.fault)
     try:
         judge.run()
         return judge, None

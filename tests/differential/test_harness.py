@@ -47,9 +47,11 @@ def judge_before(bench, port, seed, commands, settle, preset=None):
     here = ('127.0.0.1', bench.server.port)
     direct, subject = bench.fresh()
     weights = dict(dict.fromkeys(generate.WEIGHTS, 0), **generate.PRESETS[preset]) if preset else {}
-    return Judge(Settings(seed=seed, commands=commands, settle=settle, weights=weights),
-                 dict(address=here, control=here, user=direct, password='pw'),
-                 dict(address=('127.0.0.1', port), control=here, user=subject, password='pw'), bench.mails)
+    judge = Judge(Settings(seed=seed, commands=commands, settle=settle, weights=weights),
+                  dict(address=here, control=here, user=direct, password='pw'),
+                  dict(address=('127.0.0.1', port), control=here, user=subject, password='pw'), bench.mails)
+    judge.compare.is_relay = True
+    return judge
 
 
 @pytest.mark.parametrize('seed,preset', [(1, None), (2, None), (3, None), (1, 'searches')])
