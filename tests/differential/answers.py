@@ -293,6 +293,9 @@ class Comparer:
                 self.rules.differ('part-after-lf')
             elif self.recheck is not None and self.recheck.is_end_of_list(subject_box, uid, name, (mine, theirs)):
                 self.rules.differ('end-of-field-list')
+            elif self.recheck is not None and 'lost-date' in self.rules.allowed and self.recheck.is_lost_date(
+                    subject_box, uid, name, mine, theirs):
+                self.rules.differ('lost-date')
             else:
                 raise Mismatch('fetch-value', '%s of UID %s: %s' % (name, uid, first_difference(mine, theirs)))
         unasked = {n for n in other.items if n not in wanted} ^ {n for n in one.items if n not in wanted}

@@ -55,6 +55,22 @@ class Recheck:
         whole = self._selected(box, ask)
         return whole is not None and whole.endswith(b'\r\n') and len(whole) == int(origin[:-1]) + 1
 
+    def is_lost_date(self, box, uid, name, mine, theirs):
+        """Does the direct answer differ by a Date that it lacks, and the other have what the header says?"""
+        def ask():
+            told = self._client.must('UID FETCH %d BODY.PEEK[HEADER]' % uid).fetch_by_uid().get(uid, {})
+            return bytes(told.get('BODY[HEADER]') or b'')
+        asked = re.match(r'BODY\[HEADER\.FIELDS \(([^)]*)\)\](?:<(\d+)>)?\Z', name)
+        if name == 'ENVELOPE':
+            return (mine[0] is None and mine[1:] == theirs[1:]
+                    and b'\r\nDate: ' + bytes(theirs[0] or b'-') + b'\r\n' in self._selected(box, ask))
+        names = asked.group(1).replace('"', '').upper().split() if asked else []
+        if 'DATE' not in names or not isinstance(theirs, bytes):
+            return False
+        fields = re.finditer(rb'(?m)^([^\s:]+)[ \t]*:.*\n(?:[ \t].*\n)*', self._selected(box, ask))
+        section = b''.join(f.group() for f in fields if f.group(1).upper().decode('latin-1') in names) + b'\r\n'
+        return section[int(asked.group(2)):].startswith(theirs) if asked.group(2) else section == theirs
+
     def _found(self, op, view):
         """UIDs that the keys of a SEARCH name one by one. The view is at rest."""
         uids = {uid for uid in view.uids() if uid is not None}
