@@ -23,8 +23,12 @@ enum fault {
 
 #ifdef IMAPCACHED_DEBUG
 bool fault_hit(enum fault fault);
+/* From now on this instead of the environment, which other threads may be reading; "": none.  One
+ * thread plans.  Never freed. */
+void fault_plan(const char *text);
 #define FAULT(name) fault_hit(FAULT_##name)
 #else
+#define fault_plan(text) ((void)(text))
 #define FAULT(name) false
 #endif
 

@@ -1,4 +1,5 @@
 /* The plan and a store that is slow, full, or too small; and that memory stays bounded. */
+#include "base/fault.h"
 #include "plan_fixture.h"
 
 #include <sys/resource.h>
@@ -213,7 +214,7 @@ static void goes_on_without_a_full_store(void **state)
     say_octets(&wire, 0, 0, SIZE / 4, value, &read_n);
     store_settle(wire.store);
     assert_true(is_found(&wire, 9, "BODY[]"));
-    assert_int_equal(setenv("IMAPCACHED_FAULT", "store_full:1+", 1), 0);
+    fault_plan("store_full:1+");
     for (uint64_t at = SIZE / 4; at < SIZE; at += SIZE / 4) {
         say_octets(&wire, 0, at, SIZE / 4, value, &read_n);
         store_settle(wire.store);
@@ -246,7 +247,7 @@ static void goes_on_without_a_full_store(void **state)
     assert_int_equal(got.data[got.len - 1], octet_at(SIZE - 1));
     buf_fini(&got);
     store_settle(wire.store);
-    assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
+    fault_plan("");
     release(&wire, a);
     release(&wire, b);
     wire_close(&wire);
@@ -262,7 +263,7 @@ static void asks_anew_what_a_full_store_has_lost(void **state)
     wire_open(&wire);
     struct pending *a = ask(&wire, 1, "BODY[]");
     wire_rest(&wire);
-    assert_int_equal(setenv("IMAPCACHED_FAULT", "store_full:1+", 1), 0);
+    fault_plan("store_full:1+");
     say(&wire, "* 1 FETCH (UID 1 BODY[] {%d}\r\n", SIZE);
     uint64_t none = SIZE;
     char piece[PIECE];
@@ -298,7 +299,7 @@ static void asks_anew_what_a_full_store_has_lost(void **state)
     struct fetch_item item = item_of(&wire, "BODY[]<0.65536>");
     struct pending *c = plan_ask_apart(wire.plan, 1, &item);
     assert_int_equal(pending_value(c, &item)->state, VALUE_WANTED); /* does not join what is here */
-    assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
+    fault_plan("");
     release(&wire, a);
     release(&wire, b);
     release(&wire, c);
@@ -311,7 +312,7 @@ static void serves_while_nothing_can_be_written(void **state)
     (void)state;
     struct wire wire;
     wire_open(&wire);
-    assert_int_equal(setenv("IMAPCACHED_FAULT", "store_commit:1+", 1), 0);
+    fault_plan("store_commit:1+");
     for (uint32_t uid = 1; uid <= 20; uid++) {
         struct pending *a = ask(&wire, uid, "ENVELOPE");
         ask_more(&wire, a, "BODY[]");
@@ -326,7 +327,7 @@ static void serves_while_nothing_can_be_written(void **state)
         assert_false(is_found(&wire, uid, "BODY[]"));
     }
     store_settle(wire.store);
-    assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
+    fault_plan("");
     wire_close(&wire);
 }
 #endif

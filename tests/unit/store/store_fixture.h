@@ -77,7 +77,7 @@ static inline int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     char command[128];
-    (void)unsetenv("IMAPCACHED_FAULT");
+    fault_plan("");
     store_close(&f->store);
     (void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
     assert_int_equal(system(command), 0);
@@ -95,11 +95,11 @@ static inline void arm(enum fault fault, const char *name, const char *plus)
     char plan[64];
     at += 10000;
     (void)snprintf(plan, sizeof(plan), "%s:%lu", name, at);
-    assert_int_equal(setenv("IMAPCACHED_FAULT", plan, 1), 0);
+    fault_plan(plan);
     while (!fault_hit(fault)) {
     }
     (void)snprintf(plan, sizeof(plan), "%s:%lu%s", name, at + 1, plus);
-    assert_int_equal(setenv("IMAPCACHED_FAULT", plan, 1), 0);
+    fault_plan(plan);
 }
 #define ARM(name) arm(FAULT_##name, #name, "")
 #else
@@ -108,7 +108,7 @@ static inline void arm(enum fault fault, const char *name, const char *plus)
 
 static inline void disarm(void)
 {
-    assert_int_equal(unsetenv("IMAPCACHED_FAULT"), 0);
+    fault_plan("");
 }
 
 /* Hand all to the writer and wait, without hearing its answer, until it has dropped something. */
