@@ -531,10 +531,12 @@ struct open_request *feed_open(struct account *account, struct slice name, feed_
     buf_init(&request->text, 4096);
     task_init(&request->task, run_open, request);
     DL_APPEND(feed->opens, request);
+    if (feed->state == FEED_DOWN) {
+        timer_stop(feed->timer); /* set to its end while nobody used it: not to when it is tried again */
+    }
     if (reach__is_away(account)) {
         feed__give_up_waiting(feed, NETWORK);
     } else if (feed->state == FEED_DOWN) {
-        timer_stop(feed->timer);
         feed__need(feed);
     } else if (feed->state == FEED_LIVE || feed__can_be_early(feed)) {
         if (feed->state != FEED_LIVE || feed_is_fresh(feed)) {

@@ -356,3 +356,23 @@ def test_t41_upstream_that_talks_its_way_out_of_tls_gets_no_secret(make_proxy, c
         proxy = make_proxy(fake.port, kind=tools.Configured, upstream='ca_file = "%s"' % (tls / 'ca.pem'))
         assert connect(proxy.port, timeout=30).cmd('LOGIN anna pw').status == 'NO'
         assert not certificate_trouble(fake, 'anna')
+
+
+def test_mailbox_opened_while_the_server_is_away_is_served_when_it_is_back(fake, make_proxy, connect):
+    """Kept from a session before, used by nobody when its link went, for the third time within a minute."""
+    fake.mailbox('INBOX').add(tools.mail(1))
+    proxy = make_proxy(fake.port)
+    first = connect(proxy.port, 'anna', timeout=20)
+    first.select()
+    for _ in range(2):
+        first.fetch('1', 'FLAGS')
+        selects = len(fake.seen('SELECT'))
+        fake.drop_all()
+        fake.wait_for('SELECT', selects + 1, 20)
+    first.fetch('1', 'FLAGS')
+    first.must('LOGOUT')
+    fake.on('AUTHENTICATE', lambda conn, command: conn.cut(), times=2)
+    fake.drop_all()
+    second = connect(proxy.port, 'anna', timeout=20)
+    assert second.cmd('LIST "" *').status == 'NO'
+    second.select()
