@@ -300,7 +300,7 @@ def test_t24_criteria_that_are_refused_do_not_enable_condstore(server, user, pro
     server.fill(user, 'INBOX', tools.mails(3))
     client = connect(proxy.port, user)
     client.select()
-    assert client.cmd('SEARCH MODSEQ 1 NOSUCHKEY').status == 'BAD'
+    assert client.cmd('SEARCH MODSEQ 1 NOSUCHKEY').status in ('BAD', 'NO')
     assert not any('MODSEQ' in items for items in client.must('STORE 1 +FLAGS (\\Seen)').fetch().values())
     result = client.must('SEARCH MODSEQ 1 SUBJECT "number"')
     if 'CONDSTORE' in client.capability():

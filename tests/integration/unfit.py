@@ -36,6 +36,8 @@ UNFIT = {
         ('test_offered_writes.py::test_store_pipeline_with_condstore_tells_every_modseq', 'Courier has no CONDSTORE'),
         ('test_search_counts.py::test_narrowed_search_stays_narrow?UID 900:*', 'Courier finds nothing beyond the last message'),
         ('test_shared_*.py::*', _NAMES),
+        ('test_sort.py::test_a_part_is_asked_about_once_too', 'Courier has no ESEARCH: searches go one after the other'),
+        ('test_sort.py::test_what_is_refused_is_refused', 'Courier says NO to what it cannot read'),
         ('test_spine_big.py::*', 'Courier ends a message with CRLF of its own, and 200 MB do not come in time'),
         ('test_spine_edges.py::test_empty_message_is_refused_as_the_upstream_does', 'Courier takes an empty message'),
         ('test_spine_edges.py::test_client_that_removes_the_mailbox_it_is_in*', _NAMES),
