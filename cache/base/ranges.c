@@ -32,7 +32,7 @@ bool ranges_empty(const struct ranges *set)
 }
 
 /* Index of the first interval whose last is >= value.  Mostly it is at the end: sets grow there. */
-static size_t lower_bound(const struct ranges *set, uint32_t value)
+size_t ranges_lower(const struct ranges *set, uint32_t value)
 {
     size_t low = 0;
     size_t high = set->n;
@@ -82,7 +82,7 @@ void ranges_add(struct ranges *set, uint32_t first, uint32_t last)
         return;
     }
     struct range r = first <= last ? (struct range){first, last} : (struct range){last, first};
-    size_t from = lower_bound(set, r.first > 0 ? r.first - 1 : 0);
+    size_t from = ranges_lower(set, r.first > 0 ? r.first - 1 : 0);
     size_t to = from;
     while (to < set->n && (r.last == UINT32_MAX || set->at[to].first <= r.last + 1)) {
         r.first = set->at[to].first < r.first ? set->at[to].first : r.first;
@@ -105,7 +105,7 @@ void ranges_remove(struct ranges *set, uint32_t first, uint32_t last)
     if (set->failed || first > last) {
         return;
     }
-    size_t from = lower_bound(set, first);
+    size_t from = ranges_lower(set, first);
     size_t to = from;
     struct range rest[2];
     size_t rest_n = 0;
@@ -123,7 +123,7 @@ void ranges_remove(struct ranges *set, uint32_t first, uint32_t last)
 
 bool ranges_has(const struct ranges *set, uint32_t value)
 {
-    size_t i = lower_bound(set, value);
+    size_t i = ranges_lower(set, value);
     return i < set->n && set->at[i].first <= value;
 }
 
@@ -144,7 +144,7 @@ uint64_t ranges_count(const struct ranges *set)
 
 bool ranges_next(const struct ranges *set, uint32_t from, uint32_t *value_out)
 {
-    size_t i = lower_bound(set, from);
+    size_t i = ranges_lower(set, from);
     if (i == set->n) {
         return false;
     }

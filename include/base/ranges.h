@@ -30,6 +30,8 @@ void ranges_add(struct ranges *set, uint32_t first, uint32_t last);
 void ranges_add_all(struct ranges *set, const struct ranges *other);
 void ranges_remove(struct ranges *set, uint32_t first, uint32_t last);
 bool ranges_has(const struct ranges *set, uint32_t value);
+/* Place of the first interval that ends at @value or above; set->n: none. */
+size_t ranges_lower(const struct ranges *set, uint32_t value);
 /* Members <= value. */
 uint64_t ranges_rank(const struct ranges *set, uint32_t value);
 uint64_t ranges_count(const struct ranges *set);

@@ -35,15 +35,7 @@ static void index_fini(struct rank_index *index)
 static uint32_t index_of(const struct rank_index *index, uint32_t uid)
 {
     const struct range *at = index->runs.at;
-    size_t low = 0, high = index->runs.n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (at[mid].last < uid) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
+    size_t low = ranges_lower(&index->runs, uid);
     return low < index->runs.n && at[low].first <= uid ? index->below[low] + (uid - at[low].first)
                                                        : NO_PLACE;
 }

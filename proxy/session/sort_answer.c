@@ -66,15 +66,7 @@ void sort_names_fini(struct sort_names *names)
 uint32_t sort_name_of(const struct sort_names *names, uint32_t uid)
 {
     const struct range *at = names->uids.at;
-    size_t low = 0, high = names->uids.n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (at[mid].last < uid) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
+    size_t low = ranges_lower(&names->uids, uid);
     bool has = low < names->uids.n && at[low].first <= uid && names->first[low] != 0;
     return has ? names->first[low] + (uid - at[low].first) : 0;
 }
