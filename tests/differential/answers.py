@@ -4,6 +4,7 @@ import collections
 from imapjudge import wire
 
 import queries
+import searches
 from generate import sets_seen
 from model import real_flags
 from rules import Mismatch
@@ -325,7 +326,11 @@ class Comparer:
         try:
             queries.compare(op, direct, subject)
         except Mismatch as mismatch:
-            if op.meta.get('recent'):
+            if 'fuzzy' in self.rules.allowed and 'tree' in op.meta and searches.has(op.meta['tree'], ('fuzzy',)):
+                self.rules.differ('fuzzy')
+            elif mismatch.kind == 'thread-modseq':
+                self.rules.differ('thread-modseq', str(mismatch))
+            elif op.meta.get('recent'):
                 self.rules.differ('recent')
             elif (mismatch.kind == 'search' and 'search-logic' in self.rules.allowed
                     and self.recheck.search(op, direct.view, subject)):

@@ -6,6 +6,7 @@ NUMBERS = re.compile(rb'\* (SEARCH|SORT)((?: \d+)*)')
 _SELECT = re.compile(rb'(?i)\S+ (?:SELECT|EXAMINE) ("[^"]*"|\S+)')
 _UID_SEARCH = re.compile(rb'(?i)\S+ UID SEARCH ')
 _FLAG = re.compile(rb'(?i)\b(SEEN|UNSEEN|ANSWERED|UNANSWERED|FLAGGED|UNFLAGGED|DELETED|UNDELETED|DRAFT|UNDRAFT|(UN)?KEYWORD)\b')
+_SORT_MODSEQ = re.compile(rb'(\* SORT(?: \d+)+|\* ESEARCH [^\r]* ALL [^\r]*)( \(?MODSEQ )(\d+)(\)?\r\n)\Z')
 _CLOSED = re.compile(rb'(?i)\bUID (\d+:\d+)(?=[ )\r])')
 
 
@@ -124,5 +125,26 @@ class StaleFlagSearched(SearchFault):
         return sorted([n for n in before if n <= highest] + [n for n in numbers if n > highest])
 
 
-FAULTS = {'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
+class SortModseqLost(SearchFault):
+    """The order alone, without the highest modseq of what is in it."""
+
+    def answer(self, response, conn):
+        found = _SORT_MODSEQ.match(response)
+        if not found:
+            return [response]
+        self.fired += 1
+        return [self.changed(found)]
+
+    def changed(self, found):
+        return found.group(1) + b'\r\n'
+
+
+class SortModseqLow(SortModseqLost):
+    """A modseq that none of them has."""
+
+    def changed(self, found):
+        return found.group(1) + found.group(2) + b'%d' % (int(found.group(3)) - 1) + found.group(4)
+
+
+FAULTS = {'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
           'lost-candidate': LostCandidate, 'stale-flag-searched': StaleFlagSearched}

@@ -13,7 +13,7 @@ FLAGS = ('\\Seen', '\\Answered', '\\Flagged', '\\Draft', '\\Deleted')
 FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'References', 'Content-Type', 'X-Folded',
           'X-Twice', 'MIME-Version', 'In-Reply-To', 'X-None')
 WEIGHTS = {
-    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2,
+    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2, 'unknown': 0.3,
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
@@ -21,7 +21,7 @@ WEIGHTS = {
 }
 # Mixtures for a purpose (--preset): nothing but what is named.
 PRESETS = {
-    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
+    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'unknown': 0.3, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
                  'uid_store': 6, 'copy': 1, 'uid_copy': 2, 'move': 1, 'uid_move': 1, 'expunge': 2, 'uid_expunge': 1,
                  'append': 6, 'close': 0.5, 'noop': 2, 'idle': 0.5, 'relogin': 0.5, 'outside': 2, 'enable': 0.3},
 }
@@ -551,6 +551,9 @@ class Generator:
 
     def _thread(self, world, session):
         return self._asks(self.searches.thread, world, session, self.random.random() < 0.6)
+
+    def _unknown(self, world, session):
+        return self._asks(lambda world, session, _: self.searches.unknown(world, session), world, session, False)
 
     @staticmethod
     def _busy(world):

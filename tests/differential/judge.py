@@ -293,6 +293,8 @@ class Judge:
             if mismatch.kind != 'list' or not self._own_list(op, subject):
                 raise
             self.rules.differ('own-list')
+        if op.verb in queries.VERBS:
+            self._same_modseqs(op, direct, subject)
         if op.verb in ('SEARCH', 'UID SEARCH') and direct.status == 'OK' and not self.compare.is_relay:
             self._save_again(op)
         for side, answer, old in zip(self.sides, answers, before):
@@ -301,6 +303,16 @@ class Judge:
             self._selected(op, direct, subject)
         if op.verb == 'LOGOUT':
             self.login_again(number)
+
+    def _same_modseqs(self, op, direct, subject):
+        """Where the direct answer tells the highest modseq of what was found, so does the subject's, of its own."""
+        box = op.meta.get('box')
+        if direct.search_modseq is None or subject.search_modseq is None or box in self.unsettled:
+            return
+        right, own = (queries.modseqs(op, answer, direct, side.truths[box])
+                      for side, answer in zip(self.sides, (direct, subject)))
+        if direct.search_modseq in right and subject.search_modseq not in own:
+            raise Mismatch('search-modseq', '%s: told %d, should be of %s' % (box, subject.search_modseq, sorted(own)))
 
     def _save_again(self, op):
         """Where the direct answer may lack matches (search-logic) $ stands for too few messages: it is set right."""

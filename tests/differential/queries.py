@@ -134,6 +134,7 @@ class Found:
     def __init__(self, op, answer):
         self.esearch = answer.esearch
         self.threads = None
+        self.modseq = answer.search_modseq
         if 'THREAD' in op.verb:
             self.threads = answer.threads or []
             self.numbers = list(flat(self.threads))
@@ -143,6 +144,12 @@ class Found:
             self.numbers = list(answer.order or [] if 'SORT' in op.verb else answer.search or [])
         if self.numbers is not None and len(set(self.numbers)) != len(self.numbers):
             raise Mismatch('search-twice', '%s' % self.numbers)
+
+    def named(self):
+        """The messages that it names, in no order; COUNT names none."""
+        told = self.esearch or {}
+        ends = {told[name] for name in ('MIN', 'MAX') if name in told}
+        return ends.union(self.numbers or [], told['PARTIAL'][1] if 'PARTIAL' in told else [])
 
 
 def flat(threads):
@@ -156,10 +163,16 @@ def flat(threads):
 def compare(op, direct, subject):
     """Raises Mismatch 'search' when other messages are named, 'sort' when it is only their order."""
     one, other = Found(op, direct), Found(op, subject)
-    is_sort = 'SORT' in op.verb
     is_same_form = (one.esearch is None) == (other.esearch is None)
-    if one.numbers and is_same_form and 'SEARCH' in op.verb and direct.search_modseq is not None and subject.search_modseq is None:
-        raise Mismatch('search-modseq', 'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
+    is_any = bool(one.named())
+    _same_found(op, one, other, '%r, subject %r' % (direct.result.untagged, subject.result.untagged))
+    if is_any and is_same_form and (one.modseq is None) != (other.modseq is None):
+        raise Mismatch('thread-modseq' if 'THREAD' in op.verb else 'search-modseq',
+                       'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
+
+
+def _same_found(op, one, other, shown):
+    is_sort = 'SORT' in op.verb
     if 'THREAD' in op.verb:
         _same_messages(one, other)
         if one.threads != other.threads:
@@ -172,7 +185,7 @@ def compare(op, direct, subject):
     if (one.esearch is None) != (other.esearch is None):
         if op.meta.get('returns') == ['SAVE']:
             return                  # told by nothing or by an ESEARCH without items
-        raise Mismatch('search-form', 'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
+        raise Mismatch('search-form', 'direct ' + shown)
     if one.esearch is None:
         _same_messages(one, other)
         if is_sort and one.numbers != other.numbers:
@@ -180,6 +193,15 @@ def compare(op, direct, subject):
     elif one.esearch != other.esearch:
         is_order = is_sort and without_order(one.esearch) == without_order(other.esearch)
         raise Mismatch('sort' if is_order else 'search', 'direct %s, subject %s' % (one.esearch, other.esearch))
+
+
+def modseqs(op, answer, direct, truth):
+    """What MODSEQ an answer may tell: that of the messages it names (RFC 7162 3.1.5, RFC 4731 3.2) or of all that are
+    found, as far as it or the direct one lets them be known."""
+    view, found = answer.view, [Found(op, told) for told in (answer, direct)]
+    sets = [found[0].named()] + [set(told.numbers) for told in found if told.numbers is not None]
+    uids = [numbers if op.verb.startswith('UID') else {view.uid_of(n) for n in numbers} for numbers in sets]
+    return {max(truth.modseq[uid] for uid in some) for some in uids if some and some <= set(truth.modseq)}
 
 
 def without_order(esearch):

@@ -13,6 +13,8 @@ import searches
 def found(tree, leaf, everything):
     """Evaluates a tree of searches.py: leaf(tree) gives the UIDs of one key, everything all there are."""
     kind, parts = tree[0], tree[1:]
+    if kind == 'fuzzy':
+        return found(parts[0], leaf, everything)
     if kind == 'not':
         return everything - found(parts[0], leaf, everything)
     if kind in ('and', 'or'):

@@ -3,6 +3,7 @@ in other spelling and order, as their NOT, as a part of others and as a part alo
 survive. Trees are lists, so that --save keeps them:
 
   ['and', tree ...], ['or', tree, tree], ['not', tree]
+  ['fuzzy', tree]      RFC 6203, where the server takes it
   ['key', piece ...]   a piece is a bare word, or [text]: a string, in any of its forms
   ['set', 'UID' or ''] a set that is drawn anew at each asking
   ['modseq'], ['id', 'EMAILID' or 'THREADID']   numbers and names of each twin's own: see judge.py
@@ -42,7 +43,7 @@ def has(tree, kinds):
 
 
 def children(tree):
-    return tree[1:] if tree[0] in ('and', 'or', 'not') else []
+    return tree[1:] if tree[0] in ('and', 'or', 'not', 'fuzzy') else []
 
 
 class Searches:
@@ -135,11 +136,8 @@ class Searches:
 
     def leaf(self, world):
         pick = self.random
-        leaf = pick.choices((self._flag, self._set, self._text, self._date, self._number, self._rare),
+        return pick.choices((self._flag, self._set, self._text, self._date, self._number, self._rare),
                             (5, 2.5, 7, 2, 2, 0.5))[0](world)
-        if 'SEARCH=FUZZY' in world.capabilities and leaf[0] == 'key' and pick.random() < 0.05:
-            return ['key', 'FUZZY'] + leaf[1:]
-        return leaf
 
     # ---- trees
 
@@ -150,6 +148,8 @@ class Searches:
 
     def tree(self, world, depth):
         pick = self.random
+        if self._sets.names.facts.takes_fuzzy and pick.random() < 0.03:
+            return ['fuzzy', self.tree(world, max(0, depth - 1))]
         if depth == 0 or pick.random() < 0.3:
             return self._leaf_again(world)
         form = pick.random()
@@ -299,10 +299,21 @@ class Searches:
         return self._ordered(world, world.views[session], '%sTHREAD %s' % (
             'UID ' * is_uid, self.random.choice(names)), {})
 
+    def unknown(self, world, session):
+        """Criteria with a key that no server knows, or a filter that nobody has made."""
+        pick = self.random
+        view = world.views[session]
+        odd = ['key', *pick.choice((('XNOSUCH',), ('XNOSUCH', '5'), ('XNOSUCH', ['a b']), ('FILTER', 'nosuch')))]
+        tree = pick.choice((odd, self.negated(odd), ['or', odd, self.leaf(world)], ['and', self.leaf(world), odd]))
+        tree = self.settled(tree, view, world)
+        return self._op(world, view, 'UID SEARCH' if pick.random() < 0.6 else 'SEARCH', tree, None, True, {'refused': True})
+
     def _ordered(self, world, view, head, meta):
         tree, alike = self.choose(world)
         if self.random.random() < 0.3:
             tree = ['key', 'ALL']
+        if world.points.get(view.box) and 'CONDSTORE' in world.capabilities and self.random.random() < 0.15:
+            tree, alike = ['and', tree, ['modseq']], False
         tree = self.settled(tree, view, world)
         charset = self._charset(tree) or self.random.choice(('UTF-8', 'US-ASCII'))
         return self._op(world, view, '%s %s' % (head, charset), tree, charset, alike, meta)
@@ -346,7 +357,7 @@ class _Text:
                 self.tree(child)
             self._space = ''
             self.add(')')
-        elif kind in ('or', 'not'):
+        elif kind in ('or', 'not', 'fuzzy'):
             self._key(kind.upper())
             for child in tree[1:]:
                 self.tree(child)

@@ -33,7 +33,7 @@ CAUGHT_AS = {
     'store-not-echoed': {'store-not-echoed'},
     'ok-for-no': {'status'},
     'append-elsewhere': {'code', 'mailbox', 'status', 'uidvalidity'},
-    **{name: {'search'} for name in faulty_search.FAULTS},
+    **{name: {'search-modseq' if 'modseq' in name else 'search'} for name in faulty_search.FAULTS},
 }
 
 

@@ -20,7 +20,8 @@ class Courier(Server):
     """settings: environment of its programs, over the above."""
 
     facts = Facts(name='courier', title='Courier', delimiter='.', prefix='INBOX.', literal_plus=False,
-                  unselect=False, move=False, selects_with_uidnext=False, condstore=False, qresync=False, is_bad_no=True)
+                  unselect=False, move=False, selects_with_uidnext=False, condstore=False, qresync=False, takes_fuzzy=False,
+                  is_bad_no=True)
 
     def __init__(self, users=8, settings=None, folder=None):
         super().__init__(users, folder or fast_folder())

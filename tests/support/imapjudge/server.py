@@ -34,6 +34,7 @@ class Facts:
     condstore: bool = True
     qresync: bool = True
     takes_bare_lf: bool = True
+    takes_fuzzy: bool = True        # FUZZY in SEARCH, offered or not
     is_bad_no: bool = False         # says NO where RFC 9051 wants BAD
 
     def box(self, name):
