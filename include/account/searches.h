@@ -32,10 +32,6 @@ struct search_known {
  * False: this upstream never accepted it (@out is left alone); also for volatile parts. */
 bool searches_find(struct searches *searches, const struct search_part *part, struct slice charset,
                    struct search_known *out);
-/* The same was found out by a command of another kind (SORT), answered OK by a link that knew all of
- * @asked when it was sent: what is old enough of it is remembered. */
-void searches_learn(struct searches *searches, const struct search_part *part,
-                    struct slice charset, const struct bitmap *asked, const struct bitmap *hit);
 
 struct search_answer {
     enum status status; /* OK; DENIED, PROTOCOL: @refusal; NETWORK, TIMEOUT, CANCELED ... */

@@ -143,11 +143,6 @@ bool searches_find(struct searches *searches, const struct search_part *part, st
     return is_accepted;
 }
 
-static uint64_t now_ms(const struct searches *searches)
-{
-    return evloop_now_ms(account__loop(searches->feed->account));
-}
-
 static void keep(struct search_entry *entry, const struct bitmap *uids, const struct bitmap *hit)
 {
     struct bitmap *some = bitmap_copy(uids);
@@ -188,22 +183,6 @@ void searches__learn_late(struct search_entry *entry)
         searches__grew(entry);
     }
     bitmap_and(entry->late_hit, late->late);
-}
-
-void searches_learn(struct searches *searches, const struct search_part *part,
-                    struct slice charset, const struct bitmap *asked, const struct bitmap *hit)
-{
-    if (part->is_volatile) {
-        return;
-    }
-    struct search_entry *entry = searches__entry(searches, part, charset);
-    struct search_sifted sifted;
-    searches__sifted_init(&sifted, now_ms(searches));
-    searches__sift(searches, asked, &sifted);
-    entry->is_accepted = true;
-    searches__learn(entry, &sifted, hit);
-    searches__let_go(entry);
-    searches__sifted_fini(&sifted);
 }
 
 /* --- caps ----------------------------------------------------------------------------------------- */

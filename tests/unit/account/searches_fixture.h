@@ -148,6 +148,25 @@ static inline void begin_with(struct office *office, const char *caps, uint32_t 
     buf_reset(&office->log);
 }
 
+/* SELECT is answered, and the messages are asked for: there is no view yet. */
+static inline void open_before_the_fill(struct office *office)
+{
+    office_rule_add(office, FILL, "", 1);
+    guest[0].open = feed_open(guest[0].account, SLICE("INBOX"), on_open, &guest[0]);
+    office_run(office, opened);
+    assert_int_equal(guest[0].open_st, OK);
+    assert_true(guest[0].opened_early);
+    office_run_ms(office, 50);
+    buf_reset(&office->log);
+}
+
+static inline void fill_now(struct office *office)
+{
+    struct peer *peer = office_selected(office);
+    office_answer(peer, peer->tag, FOUR);
+    office_run(office, complete);
+}
+
 static inline void finish(struct office *office)
 {
     for (size_t i = 0; i < 4; i++) {

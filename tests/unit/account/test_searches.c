@@ -390,21 +390,6 @@ static void test_remembers_so_many(void **state)
     finish(&office);
 }
 
-/* A SORT has answered it. */
-static void test_learnt_otherwise(void **state)
-{
-    struct office office;
-    (void)state;
-    begin_with(&office, CAPS, 0);
-    struct bitmap *asked = uids_of("1,3,9"), *hit = uids_of("3,9");
-    const struct search_part part = part_of("FROM a");
-    searches_learn(searches(), &part, SLICE(""), asked, hit);
-    assert_string_equal(known_of("FROM a"), "1,3 / 3");
-    bitmap_destroy(&asked);
-    bitmap_destroy(&hit);
-    finish(&office);
-}
-
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -429,7 +414,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_canceled_in_a_callback),
         cmocka_unit_test(test_the_mailbox_goes_while_asked),
         cmocka_unit_test(test_remembers_so_many),
-        cmocka_unit_test(test_learnt_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
