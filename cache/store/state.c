@@ -137,8 +137,9 @@ static const struct store_op *pending_of(struct store *store, uint64_t mailbox_i
     return note == NULL ? NULL : note->states;
 }
 
-enum status store_state_get(struct store *store, uint64_t mailbox_id, struct store_state_head *out,
-                            struct buf *header_out)
+/* Between read_begin and read_end. */
+static enum status find_head(struct store *store, uint64_t mailbox_id,
+                             struct store_state_head *out, struct slice *header_out)
 {
     const struct store_op *pending = pending_of(store, mailbox_id);
     if (overlay_is_hidden(store, mailbox_id) ||
@@ -148,20 +149,37 @@ enum status store_state_get(struct store *store, uint64_t mailbox_id, struct sto
     if (pending != NULL) {
         const struct store_state *state = &((const struct op_state *)pending)->state;
         *out = (struct store_state_head){state->uidvalidity, state->uidnext, state->synced_modseq};
-        buf_add(header_out, state->header);
+        *header_out = state->header;
         return OK;
     }
     struct state_fixed fixed;
+    TRY(read_fixed(store, mailbox_id, &fixed, header_out));
+    *out = (struct store_state_head){fixed.uidvalidity, fixed.uidnext, fixed.synced_modseq};
+    return OK;
+}
+
+enum status store_state_get(struct store *store, uint64_t mailbox_id, struct store_state_head *out,
+                            struct buf *header_out)
+{
     struct slice header;
     store_read_begin(store);
-    enum status st = read_fixed(store, mailbox_id, &fixed, &header);
+    enum status st = find_head(store, mailbox_id, out, &header);
     if (st == OK) {
-        *out = (struct store_state_head){fixed.uidvalidity, fixed.uidnext, fixed.synced_modseq};
         buf_add(header_out, header);
         touch_block(store, mailbox_id, BLOCK_STATE);
     }
     store_read_end(store);
     return st;
+}
+
+uint32_t store_state_uidnext(struct store *store, uint64_t mailbox_id)
+{
+    struct store_state_head head;
+    struct slice header;
+    store_read_begin(store);
+    enum status st = find_head(store, mailbox_id, &head, &header);
+    store_read_end(store);
+    return st == OK ? head.uidnext : 0;
 }
 
 /* --- blocks: the disk's, with those on the way laid over --- */

@@ -42,6 +42,8 @@ void store_state_drop(struct store *store, uint64_t mailbox_id);
 /* header_out: appended to.  NOT_FOUND, or CORRUPT (dropped; counted). */
 enum status store_state_get(struct store *store, uint64_t mailbox_id, struct store_state_head *out,
                             struct buf *header_out) MUST_USE;
+/* What the kept state has as UIDNEXT, or that which is on its way to the disk; 0: there is none. */
+uint32_t store_state_uidnext(struct store *store, uint64_t mailbox_id);
 
 /* bytes: borrowed for the call.  Anything but OK ends the walk. */
 typedef enum status store_block_fn(void *arg, uint32_t number, struct slice bytes);

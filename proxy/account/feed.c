@@ -450,9 +450,8 @@ static void timer_over(void *arg)
         request__dispatch_all(feed->account);
     } else if (feed->state == FEED_LIVE) {
         (void)feed_refresh(feed, true, NULL, NULL); /* a sync point, and whether the link lives */
-        if (now_ms(feed) - feed->persisted_ms >= FEED_TICK_MS) {
-            feed__persist(feed);
-        }
+        feed__persist(feed);
+        searches__write(feed->searches);
         timer_set_ms(feed->timer, tick_ms(feed));
     }
 }

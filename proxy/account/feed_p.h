@@ -128,7 +128,6 @@ struct feed {
     bool was_emptied;    /* by an upstream that told its last message gone */
     bool wants_recheck;  /* to be selected anew once it is live */
     uint64_t tagged_ms;  /* last complete round trip */
-    uint64_t persisted_ms;
     struct budget_place place;
     unsigned syncs_failed;
     struct timer *timer;  /* retry, unused, tick */

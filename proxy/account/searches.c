@@ -9,9 +9,16 @@
 
 static void trim(void *arg);
 
-static void write_soon(void *arg)
+static void write_now(void *arg)
 {
     searches__write(arg);
+}
+
+void searches__write_soon(struct searches *searches)
+{
+    if (!timer_is_set(searches->write_timer)) {
+        timer_set_ms(searches->write_timer, SEARCHES_WRITE_MS);
+    }
 }
 
 void searches__begin(struct feed *feed)
@@ -27,7 +34,7 @@ void searches__begin(struct feed *feed)
     searches = alloc_zero(sizeof(*searches));
     searches->feed = feed;
     searches->store_id = feed->store_id;
-    searches->write_timer = timer_create_on(account__loop(feed->account), write_soon, searches);
+    searches->write_timer = timer_create_on(account__loop(feed->account), write_now, searches);
     task_init(&searches->trim_task, trim, searches);
     searches__settle_init(searches);
     feed->searches = searches;
@@ -143,6 +150,20 @@ bool searches_find(struct searches *searches, const struct search_part *part, st
     return is_accepted;
 }
 
+/* What it takes in memory now: of the answers, too, that wait for the age of their messages. */
+static void count(struct search_entry *entry)
+{
+    struct searches *searches = entry->searches;
+    const struct bitmap *const sets[] = {entry->known, entry->hit, entry->late.late,
+                                         entry->late_hit};
+    size_t bytes = sizeof(*entry) + entry->name_len;
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        bytes += bitmap_bytes(sets[i]);
+    }
+    searches->bytes = searches->bytes - entry->bytes + bytes;
+    entry->bytes = bytes;
+}
+
 static void keep(struct search_entry *entry, const struct bitmap *uids, const struct bitmap *hit)
 {
     struct bitmap *some = bitmap_copy(uids);
@@ -177,12 +198,17 @@ void searches__learn_late(struct search_entry *entry)
         return;
     }
     searches__resift(entry->searches, late);
-    if (!bitmap_empty(late->keep)) {
+    bool has_grown = !bitmap_empty(late->keep);
+    if (has_grown) {
         keep(entry, late->keep, entry->late_hit);
         bitmap_clear(late->keep);
-        searches__grew(entry);
     }
     bitmap_and(entry->late_hit, late->late);
+    if (has_grown) {
+        searches__grew(entry);
+    } else {
+        count(entry);
+    }
 }
 
 /* --- caps ----------------------------------------------------------------------------------------- */
@@ -190,17 +216,12 @@ void searches__learn_late(struct search_entry *entry)
 void searches__grew(struct search_entry *entry)
 {
     struct searches *searches = entry->searches;
-    size_t before = entry->bytes;
     if (!entry->is_listed) {
         return;
     }
-    entry->bytes = sizeof(*entry) + entry->name_len + bitmap_bytes(entry->known) +
-                   bitmap_bytes(entry->hit);
-    searches->bytes = searches->bytes - before + entry->bytes;
+    count(entry);
     entry->is_dirty = true;
-    if (!timer_is_set(searches->write_timer)) {
-        timer_set_ms(searches->write_timer, SEARCHES_WRITE_MS);
-    }
+    searches__write_soon(searches);
     /* Not now: what was found is still looked at. */
     evloop_defer(account__loop(searches->feed->account), &searches->trim_task, EVLOOP_NEXT_TURN);
 }

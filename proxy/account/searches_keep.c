@@ -1,11 +1,14 @@
 /* What the store has of a mailbox's searches.  One record: version, octets of known (big-endian),
- * known, hit.  Whatever in it cannot be so is not believed, and the upstream is asked again. */
+ * known, hit.  Whatever in it cannot be so is not believed, and the upstream is asked again.
+ * Kept is only what is said of messages that the kept model has: at the next start a UIDNEXT that fell
+ * shows that the name is another mailbox's now (T6), and that is measured by the kept model. */
 #include "searches_p.h"
 
 #include <utlist.h>
 
 #include "base/log.h"
 #include "store/search.h"
+#include "store/state.h"
 
 enum { VERSION = 1, HEAD_BYTES = 5 };
 
@@ -89,28 +92,53 @@ static struct bitmap *present(const struct feed *feed)
     return out;
 }
 
+/* The octets of both, without those from @uidnext on; false: they are too many. */
+static bool pack(const struct search_entry *entry, uint32_t uidnext, struct buf *out)
+{
+    struct bitmap *known = bitmap_copy(entry->known), *hit = bitmap_copy(entry->hit);
+    bitmap_remove(known, uidnext, UINT32_MAX);
+    bitmap_remove(hit, uidnext, UINT32_MAX);
+    size_t n = bitmap_bytes(known);
+    const char head[HEAD_BYTES] = {VERSION, (char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n};
+    buf_add(out, slice_of(head, sizeof(head)));
+    bitmap_write(known, out);
+    bitmap_write(hit, out);
+    bitmap_destroy(&known);
+    bitmap_destroy(&hit);
+    return buf_ok(out);
+}
+
+/* What the kept model knows of, after it has been told what it may be told now; 0: there is none. */
+static uint32_t kept_uidnext(const struct searches *searches)
+{
+    if (searches->feed->state == FEED_LIVE) {
+        feed__persist(searches->feed);
+    }
+    return store_state_uidnext(store_of(searches), searches->store_id);
+}
+
 void searches__write_entry(struct search_entry *entry, const struct bitmap *there)
 {
     struct searches *searches = entry->searches;
+    uint32_t highest, uidnext = kept_uidnext(searches);
     struct buf octets;
     if (there != NULL) {
         bitmap_and(entry->known, there);
         bitmap_and(entry->hit, there);
     }
+    if (uidnext == 0) {
+        return; /* later */
+    }
     buf_init(&octets, STORE_SEARCH_BYTES_MAX);
-    size_t n = bitmap_bytes(entry->known);
-    const char head[HEAD_BYTES] = {VERSION, (char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n};
-    buf_add(&octets, slice_of(head, sizeof(head)));
-    bitmap_write(entry->known, &octets);
-    bitmap_write(entry->hit, &octets);
-    enum status st = buf_ok(&octets) ? store_search_put(store_of(searches), searches->store_id,
-                                                        name_of(entry), buf_slice(&octets))
-                                     : LIMIT;
+    enum status st = pack(entry, uidnext, &octets)
+                         ? store_search_put(store_of(searches), searches->store_id, name_of(entry),
+                                            buf_slice(&octets))
+                         : LIMIT;
     if (st != OK) {
         LOG(LOG_DEBUG, "searches", "msg=\"search not kept\" status=%s", status_name(st));
     }
     buf_fini(&octets);
-    entry->is_dirty = false;
+    entry->is_dirty = bitmap_max(entry->known, &highest) && highest >= uidnext;
 }
 
 void searches__write(struct searches *searches)

@@ -35,7 +35,7 @@ struct search_entry {
     struct searches *searches;
     bool is_listed; /* by name; else it is asked each time, and goes with its last ask */
     bool is_accepted; /* the upstream has answered OK */
-    bool is_dirty;
+    bool is_dirty; /* not all of it is kept */
     struct bitmap *known, *hit;
     /* Answered while it was not known how old the message is. */
     struct bitmap *late_hit;
@@ -128,7 +128,7 @@ void searches__learn(struct search_entry *entry, const struct search_sifted *sif
                      const struct bitmap *hit);
 /* It may be known now how old those are that were late. */
 void searches__learn_late(struct search_entry *entry);
-/* It has changed. */
+/* It has changed, and is to be kept. */
 void searches__grew(struct search_entry *entry);
 /* Free it when nobody is to find it and nobody waits. */
 void searches__let_go(struct search_entry *entry);
@@ -167,6 +167,7 @@ void searches__load(struct search_entry *entry);
 void searches__used(const struct search_entry *entry);
 /* May be NULL. */
 void searches__write(struct searches *searches);
+void searches__write_soon(struct searches *searches);
 void searches__write_entry(struct search_entry *entry, const struct bitmap *present);
 
 #endif

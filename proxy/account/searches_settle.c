@@ -299,6 +299,7 @@ void searches__live(struct feed *feed)
     }
     settling->met_uid = last > settling->met_uid ? last : settling->met_uid;
     learn_late(searches);
+    searches__write_soon(searches); /* what could not be while there was no model to keep */
 }
 
 /* --- sifting -------------------------------------------------------------------------------------- */

@@ -370,19 +370,6 @@ static bool is_known_already(struct store *store, uint64_t mailbox_id, uint32_t 
     return is_known;
 }
 
-/* The UIDNEXT kept with the target when it was last open. */
-static uint32_t kept_uidnext(struct store *store, uint64_t mailbox_id)
-{
-    struct store_state_head head;
-    struct buf header;
-    buf_init(&header, STORE_HEADER_MAX);
-    store_read_begin(store);
-    bool is_kept = store_state_get(store, mailbox_id, &head, &header) == OK;
-    store_read_end(store);
-    buf_fini(&header);
-    return is_kept ? head.uidnext : 0;
-}
-
 void share__claim(struct store *store, struct share_place from, struct share_place to)
 {
     struct reading reading;
@@ -421,7 +408,7 @@ static void claim_all(const struct share_copy *copy, struct copied *copied)
     }
     uint64_t target = target_id(source, slice_of(copy->target, copy->target_len),
                                 copy->told.uidvalidity);
-    uint32_t kept = target != 0 ? kept_uidnext(store_of(source), target) : 0;
+    uint32_t kept = target != 0 ? store_state_uidnext(store_of(source), target) : 0;
     uint32_t uidnext = kept > copy->uidnext ? kept : copy->uidnext;
     qsort(copied, n, sizeof(*copied), by_likeness);
     for (size_t i = 0; i < n && target != 0; i++) {

@@ -160,10 +160,10 @@ static inline void open_before_the_fill(struct office *office)
     buf_reset(&office->log);
 }
 
-static inline void fill_now(struct office *office)
+static inline void fill_now(struct office *office, const char *answer)
 {
     struct peer *peer = office_selected(office);
-    office_answer(peer, peer->tag, FOUR);
+    office_answer(peer, peer->tag, answer);
     office_run(office, complete);
 }
 

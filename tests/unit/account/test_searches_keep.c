@@ -3,13 +3,32 @@
 #include "searches_fixture.h"
 #include "store/search.h"
 
-/* The mailbox is opened by another process, which SELECT tells that. */
-static void restart(struct office *office, const char *selected, const char *fill)
+static void run(const char *format, const char *dir)
 {
+    char line[256];
+    snprintf(line, sizeof(line), format, dir, dir, dir);
+    assert_int_equal(system(line), 0);
+}
+
+/* The process ends: in order, or (@is_killed) with nothing more on the disk than there is now. */
+static void stop(struct office *office, bool is_killed)
+{
+    store_settle(office->store);
+    if (is_killed) {
+        run("cp -r ./%s ./%s.kept", office->dir);
+    }
     close_guest(&guest[0]);
     accounts_destroy(&office->accounts);
     office_run_ms(office, 20);
     store_close(&office->store);
+    if (is_killed) {
+        run("rm -r ./%s; mv ./%s.kept ./%s", office->dir);
+    }
+}
+
+/* The mailbox is opened by another process, which SELECT tells that. */
+static void start_again(struct office *office, const char *selected, const char *fill)
+{
     office_open_store(office);
     office_open_accounts(office);
     memset(guest, 0, sizeof(guest));
@@ -20,6 +39,12 @@ static void restart(struct office *office, const char *selected, const char *fil
     open_box(office);
     assert_int_equal(guest[0].open_st, OK);
     buf_reset(&office->log);
+}
+
+static void restart(struct office *office, const char *selected, const char *fill)
+{
+    stop(office, false);
+    start_again(office, selected, fill);
 }
 
 static void ask_and_answer(struct office *office)
@@ -157,6 +182,66 @@ static void test_more_than_in_memory(void **state)
     finish(&office);
 }
 
+/* Two messages come while the mailbox is open, UIDs 9 and 12, and are searched for. */
+static void begin_and_search_the_new(struct office *office)
+{
+    begin_with(office, CAPS, 0);
+    office_rule_add(office, "UID FETCH 8:* (UID FLAGS MODSEQ)",
+                    "* 5 FETCH (UID 9 FLAGS () MODSEQ (12))\r\n"
+                    "* 6 FETCH (UID 12 FLAGS () MODSEQ (13))\r\n$ OK done\r\n", 1);
+    office_push(office, "* 6 EXISTS\r\n");
+    refresh(office);
+    assert_int_equal(mailbox_last_uid(box()), 12);
+    office_rule_add(office, "UID SEARCH", "* SEARCH 3 9\r\n$ OK done\r\n", 1);
+    ask_about(0, "FROM a", "1,3,9");
+    office_run(office, answered);
+}
+
+static void test_killed(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_and_search_the_new(&office);
+    office_run_ms(&office, SEARCHES_WRITE_MS + 200);
+    stop(&office, true);
+    start_again(&office, SELECTED("6", "7", "13"), "$ OK nothing\r\n");
+    assert_string_equal(known_of("FROM a"), "1,3,9 / 3,9");
+    finish(&office);
+}
+
+/* T6: kept searches are never of later than the kept model.  Another mailbox has come under the name while
+ * we were away, whose UIDNEXT is above what it was when the mailbox was opened, and below what it was
+ * when it was searched. */
+static void test_t6_killed_and_another_mailbox(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_and_search_the_new(&office);
+    office_run_ms(&office, SEARCHES_WRITE_MS + 200);
+    assert_true(is_kept(&office, "FROM \"a\""));
+    stop(&office, true);
+    start_again(&office, SELECTED("1", "7", "10"), "* 1 FETCH (UID 9 FLAGS ())\r\n$ OK done\r\n");
+    assert_string_equal(known_of("FROM a"), "never");
+    finish(&office);
+}
+
+/* The model is kept at sync points only: what it cannot have yet is written later. */
+static void test_no_sync_point(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_and_search_the_new(&office);
+    office_push(&office, "* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (20))\r\n");
+    office_run_ms(&office, SEARCHES_WRITE_MS + 200);
+    assert_string_equal(known_of("FROM a"), "1,3,9 / 3,9");
+    struct search_entry *entry = searches()->entries;
+    assert_true(entry->is_dirty);
+    refresh(&office);
+    searches__write(searches());
+    assert_false(entry->is_dirty);
+    finish(&office);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -169,6 +254,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_another_mailbox),
         cmocka_unit_test(test_records_that_cannot_be),
         cmocka_unit_test(test_more_than_in_memory),
+        cmocka_unit_test(test_t6_killed_and_another_mailbox),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_no_sync_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

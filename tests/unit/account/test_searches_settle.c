@@ -1,6 +1,7 @@
 /* Messages that a full-text index may not have yet are answered about and not remembered. */
 #include <time.h>
 
+#include "../../../proxy/account/searches_p.h"
 #include "searches_fixture.h"
 
 #define SETTLE_MS (60 * 60 * 1000)
@@ -193,9 +194,58 @@ static void test_answered_before_it_is_live(void **state)
     assert_string_equal(asker[0].hit, "3,5");
     assert_string_equal(known_of("BODY a"), " / ");
     add_dates(&office, dates);
-    fill_now(&office);
+    fill_now(&office, FOUR);
     office_run_ms(&office, 50);
     assert_string_equal(known_of("BODY a"), "1,3,7 / 3");
+    finish(&office);
+}
+
+#define FAR 4000001 /* the last UID of a large mailbox */
+
+static size_t counted_anew(void)
+{
+    size_t bytes = 0;
+    for (const struct search_entry *entry = searches()->used; entry != NULL; entry = entry->next) {
+        bytes += sizeof(*entry) + entry->name_len + bitmap_bytes(entry->known) +
+                 bitmap_bytes(entry->hit) + bitmap_bytes(entry->late.late) +
+                 bitmap_bytes(entry->late_hit);
+    }
+    return bytes;
+}
+
+/* Large answers before the model is true: what waits for it to be kept counts as what is kept. */
+static void test_late_answers_are_counted(void **state)
+{
+    struct office office;
+    struct search_sifted sifted;
+    (void)state;
+    begin_closed(&office, CAPS, SETTLE_MS);
+    office.rules_n = 0;
+    office_rule_add(&office, "SELECT", SELECTED("1", "7", "5000000"), 1);
+    open_before_the_fill(&office);
+    searches__sifted_init(&sifted, 0);
+    bitmap_add(sifted.late, 1, FAR);
+    struct bitmap *hit = bitmap_create();
+    for (uint32_t uid = 1; uid < FAR; uid += 2) {
+        bitmap_add(hit, uid, uid);
+    }
+    for (int i = 0; i < 40; i++) { /* half a MiB each */
+        char criteria[32];
+        snprintf(criteria, sizeof(criteria), "FROM a%d", i);
+        const struct search_part part = part_of(criteria);
+        struct search_entry *entry = searches__entry(searches(), &part, SLICE(""));
+        entry->is_accepted = true;
+        searches__learn(entry, &sifted, hit);
+    }
+    office_run_ms(&office, 20);
+    assert_int_equal(searches()->bytes, counted_anew());
+    assert_in_range(searches()->bytes, SEARCHES_BYTES_MAX / 2, SEARCHES_BYTES_MAX);
+    fill_now(&office, "* 1 FETCH (UID 4000001 FLAGS () MODSEQ (3))\r\n$ OK done\r\n");
+    office_run_ms(&office, 20);
+    assert_string_equal(known_of("FROM a0"), "never");
+    assert_int_equal(searches()->bytes, counted_anew());
+    bitmap_destroy(&hit);
+    searches__sifted_fini(&sifted);
     finish(&office);
 }
 
@@ -213,6 +263,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_after_a_gap),
         cmocka_unit_test(test_answered_before_it_is_live),
+        cmocka_unit_test(test_late_answers_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
