@@ -53,23 +53,27 @@ static void evaluate(const struct search_run *run, const struct search_node *lea
     bitmap_and(out, run->universe);
 }
 
+static bool says_the_same(const struct search_node *a, const struct search_node *b)
+{
+    bool is_scanned =
+        a->key == SEARCH_FLAG || a->key == SEARCH_KEYWORD || a->key == SEARCH_MODSEQ;
+    return a == b || (is_scanned && a->key == b->key && a->flag == b->flag &&
+                      a->number == b->number && slice_eq_nocase(a->text, b->text));
+}
+
 static const struct bitmap *kept_leaf(const struct search_run *run, const struct search_node *leaf)
 {
     for (size_t i = 0; i < run->leaves_n; i++) {
-        if (run->leaves[i].node == leaf) {
+        if (says_the_same(run->leaves[i].node, leaf)) {
             return run->leaves[i].uids;
         }
     }
     return NULL;
 }
 
-/* Only where parts may have to be asked about is there a second evaluation. */
 static void keep_leaf(struct search_run *run, const struct search_node *leaf,
                       const struct bitmap *uids)
 {
-    if (run->parts_n == 0) {
-        return;
-    }
     if (run->leaves_n == SEARCH_LEAVES_MAX) {
         run->has_lost_leaves = true;
         return;
@@ -80,10 +84,28 @@ static void keep_leaf(struct search_run *run, const struct search_node *leaf,
     run->leaves[run->leaves_n++] = (struct search_leaf){leaf, bitmap_copy(uids)};
 }
 
+/* False: enough.  Of a set that is there already every message costs much less, but costs: there is one
+ * operation or more for each leaf. */
+static bool may_look(struct search_run *run, const struct search_node *leaf, bool is_kept)
+{
+    enum { FASTER = 32 };
+    const struct ranges *set = search_set_of(&run->sets, leaf);
+    uint32_t all = mailbox_exists(feed_mailbox(run->session->feed));
+    if (is_kept) {
+        run->looks_n += all / FASTER;
+    } else {
+        run->looks_n += set != NULL ? all / FASTER + set->n : all;
+    }
+    return run->looks_n <= SEARCH_LOOKS_MAX;
+}
+
 enum status search__leaf(void *arg, const struct search_node *leaf, struct bitmap *out)
 {
     struct search_run *run = arg;
     const struct bitmap *kept = kept_leaf(run, leaf);
+    if (!may_look(run, leaf, kept != NULL)) {
+        return LIMIT;
+    }
     if (kept != NULL) {
         bitmap_or(out, kept);
         return OK;

@@ -143,6 +143,7 @@ static enum status evaluate(struct search_run *run, size_t *needs_n)
 {
     static const struct search_eval_ops ops = {.leaf = search__leaf, .part = search__part};
     struct search_needs needs = {.n = 0};
+    run->looks_n = 0;
     enum status st = search_eval(root_of(run), run->universe, &ops, run, run->found, &needs);
     *needs_n = needs.n;
     for (size_t i = 0; i < needs.n; i++) {

@@ -79,3 +79,26 @@ def test_all_of_100000_are_one_short_question(opened):
     for criteria in ('FROM "anna"', 'UNSEEN FROM "anna"', 'NOT FROM "anna"', 'FLAGGED FROM "anna"', 'UID 5:900 FROM "anna"'):
         pair.search(criteria)
     assert tap.since(mark).octets_up == 0
+
+
+def _lists(number, highest):
+    """So many that say different things of flags, each of two leaves."""
+    flags = ('ANSWERED', 'FLAGGED', 'DELETED', 'DRAFT')
+    if highest:
+        return ' '.join('NOT (SEEN MODSEQ %d)' % (highest + n) for n in range(number))
+    return ' '.join('NOT (%s SEEN %s OR %s %s)' % ((flags[n % 4], ) + tuple(
+        ('UN' if n >> bit & 1 else '') + flags[(n + bit) % 4] for bit in (2, 3, 4))) for n in range(number))
+
+
+def test_what_would_hold_up_everybody_is_left_to_the_upstream(opened):
+    """Each MODSEQ looks at all messages; what is asked for twice is looked for once."""
+    tap, pair = opened
+    highest = int(pair.direct.must('STATUS INBOX (HIGHESTMODSEQ)').status_items()['HIGHESTMODSEQ'])
+    pair.search('UNSEEN MODSEQ %d' % highest)
+    mark = search.at_rest(tap)
+    pair.search('UNSEEN ' + _lists(300, None))
+    pair.search('UNSEEN ' + _lists(40, highest))
+    assert tap.since(mark).octets_up == 0
+    criteria = 'UNSEEN ' + _lists(200, highest)
+    pair.search(criteria)
+    assert [len(c.line) > len(criteria) for c in tap.since(mark).commands if c.verb == 'UID SEARCH'] == [True]
