@@ -150,8 +150,8 @@ enum status store_content_commit(struct content_writer **writer_in)
     struct op_item *item = store__op_new(store, OP_CONTENT_COMMIT, size, size);
     item->op.mailbox_id = writer->mailbox_id;
     item->uid = writer->uid;
-    memcpy(item->data, writer->section.data, writer->section.len);
-    item->key = record_key_of(slice_of(item->data, writer->section.len));
+    char *to = item->data;
+    item->key = record_key_of(op_text(&to, writer->section));
     item->value = slice_of(NULL, 0);
     item->content = writer->ref;
     item->writer = writer;
@@ -182,8 +182,8 @@ enum status store_content_share(struct store *store, const struct content_ref *r
     struct op_item *item = store__op_new(store, OP_CONTENT_SHARE, size, size);
     item->op.mailbox_id = mailbox_id;
     item->uid = uid;
-    memcpy(item->data, section.data, section.len);
-    item->key = record_key_of(slice_of(item->data, section.len));
+    char *to = item->data;
+    item->key = record_key_of(op_text(&to, section));
     item->value = slice_of(NULL, 0);
     item->content = *ref;
     item->writer = NULL;

@@ -17,12 +17,9 @@ enum status store_item_put(struct store *store, uint64_t mailbox_id, uint32_t ui
     item->uid = uid;
     item->content = (struct content_ref){0, 0};
     item->writer = NULL;
-    memcpy(item->data, key.data, key.len);
-    if (value.len > 0) {
-        memcpy(item->data + key.len, value.data, value.len);
-    }
-    item->key = record_key_of(slice_of(item->data, key.len));
-    item->value = slice_of(item->data + key.len, value.len);
+    char *to = item->data;
+    item->key = record_key_of(op_text(&to, key));
+    item->value = op_text(&to, value);
     overlay_add_item(store, item);
     store__stage(store, &item->op);
     return OK;

@@ -1,12 +1,9 @@
 /* Which id stands for (account, name, UIDVALIDITY). */
-#include <xxhash.h>
-
 #include "base/alloc.h"
 #include "format_p.h"
 #include "mailbox_p.h"
 #include "store_p.h"
 
-/* The hash is keyed with the store's own secret, and the full texts are compared all the same. */
 static void hash_name(const struct store *store, struct slice account, struct slice name,
                       unsigned char out[NAME_HASH_BYTES])
 {
@@ -19,11 +16,7 @@ static void hash_name(const struct store *store, struct slice account, struct sl
     if (name.len > 0) {
         memcpy(text + 4 + account.len, name.data, name.len);
     }
-    XXH128_hash_t hash = XXH3_128bits_withSecret(text, 4 + account.len + name.len,
-                                                 store->meta.secret, sizeof(store->meta.secret));
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    memcpy(out, canonical.digest, NAME_HASH_BYTES);
+    store__hash_name(store, slice_of(text, 4 + account.len + name.len), out);
 }
 
 struct key mailbox_key(const unsigned char hash[NAME_HASH_BYTES], uint32_t uidvalidity)
@@ -118,14 +111,9 @@ static struct op_mailbox *op_new(struct store *store, enum op_kind kind, struct 
     struct op_mailbox *op = store__op_new(store, kind, size, size);
     hash_name(store, account, name, op->hash);
     op->uidvalidity = 0;
-    op->account = slice_of(op->data, account.len);
-    op->name = slice_of(op->data + account.len, name.len);
-    if (account.len > 0) {
-        memcpy(op->data, account.data, account.len);
-    }
-    if (name.len > 0) {
-        memcpy(op->data + account.len, name.data, name.len);
-    }
+    char *to = op->data;
+    op->account = op_text(&to, account);
+    op->name = op_text(&to, name);
     return op;
 }
 

@@ -4,6 +4,7 @@
  * writes only `result`, and freed by the loop when its batch comes back.  Until then it is also the
  * overlay: reads look at it first.  `older` and what is marked so belong to the loop alone. */
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/msgq.h"
 #include "base/ranges.h"
@@ -120,6 +121,17 @@ struct op_reset {
     struct store_op op;
     unsigned envs; /* bits of enum env_kind */
 };
+
+/* A text that goes with an op, behind it: copied to *to, which moves on. */
+static inline struct slice op_text(char **to, struct slice text)
+{
+    char *at = *to;
+    if (text.len > 0) {
+        memcpy(at, text.data, text.len);
+    }
+    *to = at + text.len;
+    return slice_of(at, text.len);
+}
 
 /* Between the threads. */
 enum note_kind { NOTE_BATCH, NOTE_LOST, NOTE_STOP };

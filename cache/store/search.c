@@ -1,22 +1,9 @@
 /* Remembered searches, the loop's side. */
 #include "store/search.h"
 
-#include <xxhash.h>
-
 #include "base/alloc.h"
 #include "search_p.h"
 #include "store_p.h"
-
-/* Keyed with the store's own secret; the names are compared all the same. */
-static void hash_name(const struct store *store, struct slice name,
-                      unsigned char out[NAME_HASH_BYTES])
-{
-    XXH128_hash_t hash = XXH3_128bits_withSecret(name.data, name.len, store->meta.secret,
-                                                 sizeof(store->meta.secret));
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    memcpy(out, canonical.digest, NAME_HASH_BYTES);
-}
 
 static struct op_search *op_new(struct store *store, enum op_kind kind, uint64_t mailbox_id,
                                 struct slice name, struct slice octets)
@@ -25,15 +12,10 @@ static struct op_search *op_new(struct store *store, enum op_kind kind, uint64_t
     struct op_search *op = store__op_new(store, kind, size, size);
     op->op.mailbox_id = mailbox_id;
     op->stamp = store__id_new(store);
-    hash_name(store, name, op->hash);
-    op->name = slice_of(op->data, name.len);
-    op->octets = slice_of(op->data + name.len, octets.len);
-    if (name.len > 0) {
-        memcpy(op->data, name.data, name.len);
-    }
-    if (octets.len > 0) {
-        memcpy(op->data + name.len, octets.data, octets.len);
-    }
+    store__hash_name(store, name, op->hash);
+    char *to = op->data;
+    op->name = op_text(&to, name);
+    op->octets = op_text(&to, octets);
     return op;
 }
 
@@ -73,7 +55,7 @@ void store_search_used(struct store *store, uint64_t mailbox_id, struct slice na
 {
     unsigned char hash[NAME_HASH_BYTES];
     if (name.len <= STORE_SEARCH_NAME_MAX && !overlay_is_hidden(store, mailbox_id)) {
-        hash_name(store, name, hash);
+        store__hash_name(store, name, hash);
         use(store, mailbox_id, name, hash);
     }
 }
@@ -103,7 +85,7 @@ bool store_search_get(struct store *store, uint64_t mailbox_id, struct slice nam
     if (name.len > STORE_SEARCH_NAME_MAX || overlay_is_hidden(store, mailbox_id)) {
         return false;
     }
-    hash_name(store, name, hash);
+    store__hash_name(store, name, hash);
     const struct op_search *pending = overlay_search(store, mailbox_id, hash);
     bool is_found = false;
     if (pending != NULL) {

@@ -50,18 +50,11 @@ static struct op_state *copy_state(struct store *store, uint64_t mailbox_id,
     struct store_block *blocks = (struct store_block *)(op + 1);
     char *to = (char *)(blocks + state->blocks_n);
     for (size_t i = 0; i < state->blocks_n; i++) {
-        struct slice bytes = state->blocks[i].bytes;
-        blocks[i] = (struct store_block){state->blocks[i].number, slice_of(to, bytes.len)};
-        if (bytes.len > 0) {
-            memcpy(to, bytes.data, bytes.len);
-        }
-        to += bytes.len;
-    }
-    if (state->header.len > 0) {
-        memcpy(to, state->header.data, state->header.len);
+        blocks[i] = (struct store_block){state->blocks[i].number,
+                                         op_text(&to, state->blocks[i].bytes)};
     }
     op->state.blocks = blocks;
-    op->state.header = slice_of(to, state->header.len);
+    op->state.header = op_text(&to, state->header);
     return op;
 }
 
