@@ -44,21 +44,6 @@ static void chunk_move(struct chunk *to, uint32_t to_at, const struct chunk *fro
     memmove(to->flags + to_at, from->flags + from_at, n * sizeof(*to->flags));
 }
 
-static uint32_t chunk_lower(const struct chunk *c, uint32_t uid)
-{
-    uint32_t low = 0;
-    uint32_t high = c->n;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (c->uid[mid] < uid) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
 /* --- directory -------------------------------------------------------------------------------- */
 
 void messages_init(struct messages *m, struct flags *flags)
@@ -143,17 +128,9 @@ static void count_out(struct messages *m, struct chunk *c, uint32_t flags)
 
 struct place messages_lower(const struct messages *m, uint32_t uid)
 {
-    uint32_t low = 0;
-    uint32_t high = m->n;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (m->last[mid] < uid) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return (struct place){low, low < m->n ? chunk_lower(&m->chunk[low], uid) : 0};
+    uint32_t at = uid_lower(m->last, 0, m->n, uid);
+    const struct chunk *c = at < m->n ? &m->chunk[at] : NULL;
+    return (struct place){at, c != NULL ? uid_lower(c->uid, 0, c->n, uid) : 0};
 }
 
 bool messages_find(const struct messages *m, uint32_t uid, struct place *out)

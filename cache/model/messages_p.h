@@ -17,6 +17,20 @@ struct chunk {
     uint32_t unseen;
 };
 
+/* Ascending UIDs: where the first that is not below @uid stands among low..high-1; else @high. */
+static inline uint32_t uid_lower(const uint32_t *uids, uint32_t low, uint32_t high, uint32_t uid)
+{
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (uids[mid] < uid) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
 struct messages {
     struct flags *flags; /* borrowed */
     struct chunk *chunk;

@@ -139,15 +139,7 @@ static struct place lower_from(const struct messages *m, struct place from, uint
         step *= 2;
     }
     uint32_t high = low + step < c->n ? low + step : c->n - 1; /* the last one is not below uid */
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (c->uid[mid] < uid) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return (struct place){from.chunk, low};
+    return (struct place){from.chunk, uid_lower(c->uid, low, high, uid)};
 }
 
 /* view__rank() of ever higher UIDs, in one walk. */

@@ -111,6 +111,13 @@ static inline bool answered(struct office *office)
     return true;
 }
 
+/* The first asker asks and is answered. */
+static inline void find_out(struct office *office, const char *criteria, const char *uids)
+{
+    ask_about(0, criteria, uids);
+    office_run(office, answered);
+}
+
 /* "known / hit", or "never". */
 static inline const char *known_of(const char *criteria)
 {

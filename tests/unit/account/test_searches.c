@@ -10,17 +10,14 @@ static void test_asked_about_is_remembered(void **state)
     begin_with(&office, CAPS, 0);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 3 5\r\n* SEARCH 99\r\n$ OK done\r\n", 1);
     assert_string_equal(known_of("FROM a"), "never");
-    ask_about(0, "FROM a", "1,3,5");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "1,3,5");
     assert_int_equal(asker[0].status, OK);
     assert_string_equal(asker[0].asked, "1,3,5");
     assert_string_equal(asker[0].hit, "3,5");
     assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
-    ask_about(0, "FROM a", "1,3");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "1,3");
     assert_string_equal(asker[0].hit, "3");
-    ask_about(0, "FROM a", "3,5,7"); /* only the rest, and it has no SEARCH line */
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "3,5,7"); /* only the rest, and it has no SEARCH line */
     assert_string_equal(asker[0].asked, "3,5,7");
     assert_string_equal(asker[0].hit, "3,5");
     assert_string_equal(office_log(&office),
@@ -165,11 +162,9 @@ static void test_poor_esearch(void **state)
         begin_with(&office, CAPS " ESEARCH", 0);
         office_rule_add(&office, "UID SEARCH RETURN", answers[i], 0);
         office_rule_add(&office, "UID SEARCH UID 1:3", "* SEARCH 1\r\n$ OK done\r\n", 1);
-        ask_about(0, "FROM a", "1,3");
-        office_run(&office, answered);
+        find_out(&office, "FROM a", "1,3");
         assert_string_equal(asker[0].hit, "1");
-        ask_about(0, "FROM a", "5");
-        office_run(&office, answered);
+        find_out(&office, "FROM a", "5");
         assert_string_equal(office_log(&office),
                             "UID SEARCH RETURN (ALL) UID 1:3 FROM \"a\";UID SEARCH UID 1:3 FROM "
                             "\"a\";UID SEARCH UID 5 FROM \"a\";");
@@ -184,8 +179,7 @@ static void test_more_than_was_asked_about(void **state)
     (void)state;
     begin_with(&office, CAPS " ESEARCH", 0);
     office_rule_add(&office, "UID SEARCH", "* ESEARCH (TAG \"$\") UID ALL 1:4294967295\r\n$ OK done\r\n", 1);
-    ask_about(0, "FROM a", "3,7");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "3,7");
     assert_string_equal(asker[0].hit, "3,7");
     assert_string_equal(known_of("FROM a"), "3,7 / 3,7");
     finish(&office);
@@ -218,8 +212,7 @@ static void test_refusals_are_not_kept(void **state)
         assert_int_equal(asker[1].status, cases[i].status);
         assert_false(asker[0].is_lost);
         assert_string_equal(known_of("FROM a"), "never");
-        ask_about(0, "FROM a", "1,3");
-        office_run(&office, answered);
+        find_out(&office, "FROM a", "1,3");
         assert_int_equal(asker[0].status, OK);
         finish(&office);
     }
@@ -235,8 +228,7 @@ static void test_answers_in_part_are_not_kept(void **state)
         begin_with(&office, CAPS, 0);
         snprintf(answer, sizeof(answer), "* SEARCH 3\r\n$ OK [%s] done\r\n", codes[i]);
         office_rule_add(&office, "UID SEARCH", answer, 1);
-        ask_about(0, "FROM a", "1,3");
-        office_run(&office, answered);
+        find_out(&office, "FROM a", "1,3");
         assert_int_equal(asker[0].status, OK);
         assert_string_equal(asker[0].hit, "3");
         assert_string_equal(known_of("FROM a"), " / ");
@@ -253,8 +245,7 @@ static void test_refused_for_an_expunge(void **state)
         begin_with(&office, CAPS, 0);
         office_rule_add(&office, "UID SEARCH", "$ NO [EXPUNGEISSUED] some are gone\r\n", times);
         office_rule_add(&office, "UID SEARCH", "* SEARCH 3\r\n$ OK done\r\n", 1);
-        ask_about(0, "BODY a", "1,3");
-        office_run(&office, answered);
+        find_out(&office, "BODY a", "1,3");
         assert_int_equal(asker[0].status, times == 1 ? OK : DENIED);
         assert_string_equal(asker[0].refusal, times == 1 ? "" : "NO [EXPUNGEISSUED] some are gone");
         assert_string_equal(known_of("BODY a"), times == 1 ? "1,3 / 3" : "never");
@@ -269,8 +260,7 @@ static void test_beyond_the_known_uidnext(void **state)
     (void)state;
     begin_with(&office, CAPS, 0);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 3 9\r\n$ OK done\r\n", 1);
-    ask_about(0, "FROM a", "3,9");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "3,9");
     assert_string_equal(asker[0].hit, "3,9");
     assert_string_equal(known_of("FROM a"), "3 / 3");
     finish(&office);
@@ -287,8 +277,7 @@ static void test_lost_link(void **state)
         office_rule_add(&office, "SELECT", SELECTED("4", "7", "8"), 0);
         office_rule_add(&office, "UID SEARCH", "* SEARCH 1\r\n!", deaths);
         office_rule_add(&office, "UID SEARCH", "* SEARCH 3\r\n$ OK done\r\n", 1);
-        ask_about(0, "FROM a", "1,3");
-        office_run(&office, answered);
+        find_out(&office, "FROM a", "1,3");
         assert_int_equal(asker[0].status == OK, deaths == 1);
         assert_int_equal(asker[0].is_lost, deaths == 2);
         assert_string_equal(asker[0].hit, deaths == 1 ? "3" : "");
@@ -305,8 +294,7 @@ static void test_nobody_can_be_asked(void **state)
     office.refuses_connections = true;
     office_cut(office_selected(&office));
     office_run_ms(&office, 20);
-    ask_about(0, "FROM a", "1,3");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "1,3");
     assert_int_not_equal(asker[0].status, OK);
     assert_false(asker[0].is_lost);
     finish(&office);

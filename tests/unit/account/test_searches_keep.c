@@ -50,8 +50,7 @@ static void restart(struct office *office, const char *selected, const char *fil
 static void ask_and_answer(struct office *office)
 {
     office_rule_add(office, "UID SEARCH", "* SEARCH 3 5\r\n$ OK done\r\n", 1);
-    ask_about(0, "FROM a", "1,3,5");
-    office_run(office, answered);
+    find_out(office, "FROM a", "1,3,5");
     assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
 }
 
@@ -77,8 +76,7 @@ static void test_known_after_a_restart(void **state)
     ask_and_answer(&office);
     restart(&office, SELECTED("4", "7", "8"), "$ NO not asked\r\n");
     assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
-    ask_about(0, "FROM a", "1,3,5");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "1,3,5");
     assert_string_equal(asker[0].hit, "3,5");
     assert_string_equal(office_log(&office), "");
     assert_string_equal(known_of("FROM b"), "never");
@@ -175,8 +173,7 @@ static void test_more_than_in_memory(void **state)
     ask_and_answer(&office);
     office_run_ms(&office, SEARCHES_WRITE_MS + 200);
     office.settings.search_remember = 1;
-    ask_about(0, "FROM b", "1");
-    office_run(&office, answered);
+    find_out(&office, "FROM b", "1");
     office_run_ms(&office, 50);
     assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
     finish(&office);
@@ -193,8 +190,7 @@ static void begin_and_search_the_new(struct office *office)
     refresh(office);
     assert_int_equal(mailbox_last_uid(box()), 12);
     office_rule_add(office, "UID SEARCH", "* SEARCH 3 9\r\n$ OK done\r\n", 1);
-    ask_about(0, "FROM a", "1,3,9");
-    office_run(office, answered);
+    find_out(office, "FROM a", "1,3,9");
 }
 
 static void test_killed(void **state)

@@ -105,8 +105,7 @@ static void test_messagelimit(void **state)
     (void)state;
     begin_large(&office, CAPS " ESEARCH MESSAGELIMIT=1000", &fill);
     office_rule_add(&office, "UID SEARCH", "* ESEARCH (TAG \"$\") UID\r\n$ OK done\r\n", 0);
-    ask_about(0, "FROM a", "1001:3500");
-    office_run(&office, answered);
+    find_out(&office, "FROM a", "1001:3500");
     assert_string_equal(office_log(&office),
                         "UID SEARCH RETURN (ALL) UID 1001:2000 FROM \"a\";"
                         "UID SEARCH RETURN (ALL) UID 2001:3000 FROM \"a\";"
@@ -122,8 +121,7 @@ static void test_bodies_over_another_link(void **state)
     begin_large(&office, CAPS, &fill);
     office_rule_add(&office, "EXAMINE", SELECTED("3000", "7", "4001"), 0);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 1002\r\n$ OK done\r\n", 0);
-    ask_about(0, "BODY a", "1001:1501");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1001:1501");
     assert_string_equal(asker[0].hit, "1002");
     assert_int_equal(office.peers_n, 2);
     assert_int_equal(times(&office, "EXAMINE \"INBOX\";UID SEARCH UID 1001:1501 BODY"), 1);
@@ -153,8 +151,7 @@ static void test_bodies_where_there_is_no_other_link(void **state)
             office_rule_add(&office, "EXAMINE", examined[i], 0);
         }
         office_rule_add(&office, "UID SEARCH", "* SEARCH 1002\r\n$ OK done\r\n", 0);
-        ask_about(0, "BODY a", "1001:4000");
-        office_run(&office, answered);
+        find_out(&office, "BODY a", "1001:4000");
         assert_int_equal(asker[0].status, OK);
         assert_string_equal(asker[0].hit, "1002");
         assert_string_equal(known_of("BODY a"), "1001:4000 / 1002");
@@ -178,8 +175,7 @@ static void test_bodies_when_no_other_link_can_be_had(void **state)
     office.refuses_connections = true;
     office_run_ms(&office, 50);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 1002\r\n$ OK done\r\n", 0);
-    ask_about(0, "BODY a", "1001:4000");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1001:4000");
     assert_int_equal(asker[0].status, OK);
     assert_string_equal(asker[0].hit, "1002");
     finish_large(&office, &fill);
@@ -195,8 +191,7 @@ static void test_bodies_kill_their_link(void **state)
     office_rule_add(&office, "EXAMINE", SELECTED("3000", "7", "4001"), 0);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 1001\r\n!", 1);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 1002\r\n$ OK done\r\n", 1);
-    ask_about(0, "BODY a", "1001:4000");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1001:4000");
     assert_int_equal(asker[0].status, OK);
     assert_string_equal(asker[0].hit, "1002");
     assert_int_equal(times(&office, "UID SEARCH"), 2);

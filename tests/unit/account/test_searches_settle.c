@@ -56,8 +56,7 @@ static void test_young_at_the_opening(void **state)
     assert_string_equal(known_of("BODY a"), "1,3,7 / 1");
     assert_non_null(strstr(office_log(&office), DATES));
     buf_reset(&office.log);
-    ask_about(0, "BODY a", "1,3,5,7"); /* the young one again, its date is known */
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7"); /* the young one again, its date is known */
     assert_string_equal(office_log(&office), "UID SEARCH UID 5 BODY \"a\";");
     finish(&office);
 }
@@ -93,13 +92,11 @@ static void test_dates_are_not_told(void **state)
     (void)state;
     begin_with(&office, CAPS, 300);
     office_rule_add(&office, "UID FETCH", "$ NO not now\r\n", 0);
-    ask_about(0, "BODY a", "1,3,5,7");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7");
     office_run_ms(&office, 50);
     assert_string_equal(known_of("BODY a"), " / ");
     office_run_ms(&office, 350);
-    ask_about(0, "BODY a", "1,3,5,7");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7");
     assert_string_equal(known_of("BODY a"), "1,3,5,7 / ");
     finish(&office);
 }
@@ -112,8 +109,7 @@ static void test_young_when_it_arrives(void **state)
     begin_with(&office, CAPS, SETTLE_MS);
     add_dates(&office, dates);
     push_new(&office);
-    ask_about(0, "BODY a", "1,3,5,7,9");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7,9");
     office_run_ms(&office, 50);
     assert_string_equal(asker[0].asked, "1,3,5,7,9");
     assert_string_equal(known_of("BODY a"), "1,3,7 / ");
@@ -128,12 +124,10 @@ static void test_settles_as_time_passes(void **state)
     begin_with(&office, CAPS, 300);
     office_run_ms(&office, 350);
     push_new(&office);
-    ask_about(0, "BODY a", "1,9");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,9");
     assert_string_equal(known_of("BODY a"), "1 / ");
     office_run_ms(&office, 350);
-    ask_about(0, "BODY a", "1,9");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,9");
     assert_string_equal(known_of("BODY a"), "1,9 / ");
     assert_string_equal(office_log(&office),
                         "UID SEARCH UID 1,9 BODY \"a\";UID SEARCH UID 9 BODY \"a\";");
@@ -146,8 +140,7 @@ static void test_off(void **state)
     (void)state;
     begin_with(&office, CAPS, 0);
     push_new(&office);
-    ask_about(0, "BODY a", "1,9");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,9");
     assert_string_equal(known_of("BODY a"), "1,9 / ");
     finish(&office);
 }
@@ -160,8 +153,7 @@ static void test_after_a_gap(void **state)
     (void)state;
     begin_with(&office, CAPS, SETTLE_MS);
     add_dates(&office, dates);
-    ask_about(0, "BODY a", "1,3,5,7");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7");
     office_rule_add(&office, "SELECT", SELECTED("5", "7", "10"), 0);
     office_rule_add(&office, "UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
                     "* 5 FETCH (UID 9 FLAGS () MODSEQ (10))\r\n$ OK done\r\n", 1);
@@ -170,8 +162,7 @@ static void test_after_a_gap(void **state)
     refresh(&office);
     assert_int_equal(mailbox_last_uid(box()), 9);
     buf_reset(&office.log);
-    ask_about(0, "BODY a", "1,3,7,9");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,7,9");
     office_run_ms(&office, 50);
     assert_null(strstr(office_log(&office), "INTERNALDATE"));
     assert_string_equal(known_of("BODY a"), "1,3,7 / ");
@@ -189,8 +180,7 @@ static void test_answered_before_it_is_live(void **state)
     begin_closed(&office, CAPS, SETTLE_MS);
     open_before_the_fill(&office);
     office_rule_add(&office, "UID SEARCH", "* SEARCH 3 5\r\n$ OK done\r\n", 1);
-    ask_about(0, "BODY a", "1,3,5,7");
-    office_run(&office, answered);
+    find_out(&office, "BODY a", "1,3,5,7");
     assert_string_equal(asker[0].hit, "3,5");
     assert_string_equal(known_of("BODY a"), " / ");
     add_dates(&office, dates);
