@@ -277,6 +277,16 @@ void env_close(struct env *env)
 }
 
 /* The meta record on disk: checksum, schema, then the fields. */
+void env_hash_name(const struct env_meta *meta, struct slice text,
+                   unsigned char out[NAME_HASH_BYTES])
+{
+    XXH128_hash_t hash = XXH3_128bits_withSecret(text.data, text.len, meta->secret,
+                                                 sizeof(meta->secret));
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, hash);
+    memcpy(out, canonical.digest, NAME_HASH_BYTES);
+}
+
 enum { META_BYTES = 8 + 8 + 8 + 8 + ENV_SECRET_BYTES };
 
 static struct key meta_key(void)

@@ -8,6 +8,7 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "key_p.h"
 
 enum env_kind { ENV_INDEX, ENV_CONTENT, ENV_N };
 
@@ -76,6 +77,9 @@ void env_fini(struct env *env);
 enum status env_open(struct env *env, struct env_meta *meta, uint64_t want_incarnation,
                      struct fail *fail) MUST_USE;
 void env_close(struct env *env);
+/* Keyed with the secret; who looks something up by it compares the full text all the same. */
+void env_hash_name(const struct env_meta *meta, struct slice text,
+                   unsigned char out[NAME_HASH_BYTES]);
 /* Close, delete, open empty with @meta. */
 enum status env_recreate(struct env *env, const struct env_meta *meta) MUST_USE;
 /* Leave the marker: at the next open this environment is moved aside. */

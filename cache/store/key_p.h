@@ -8,6 +8,8 @@
 
 #include "base/slice.h"
 
+enum { NAME_HASH_BYTES = 16 };
+
 struct key {
     unsigned char at[32];
     size_t len;

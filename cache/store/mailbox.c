@@ -16,7 +16,7 @@ static void hash_name(const struct store *store, struct slice account, struct sl
     if (name.len > 0) {
         memcpy(text + 4 + account.len, name.data, name.len);
     }
-    store__hash_name(store, slice_of(text, 4 + account.len + name.len), out);
+    env_hash_name(&store->meta, slice_of(text, 4 + account.len + name.len), out);
 }
 
 struct key mailbox_key(const unsigned char hash[NAME_HASH_BYTES], uint32_t uidvalidity)

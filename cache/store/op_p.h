@@ -9,6 +9,7 @@
 #include "base/msgq.h"
 #include "base/ranges.h"
 #include "base/status.h"
+#include "key_p.h"
 #include "store/record.h"
 #include "store/state.h"
 
@@ -41,8 +42,6 @@ struct store_op {
     struct store_op *next;  /* in the batch */
     struct store_op *older; /* loop: overlay list */
 };
-
-enum { NAME_HASH_BYTES = 16 };
 
 struct op_mailbox {
     struct store_op op;

@@ -12,7 +12,7 @@ static struct op_search *op_new(struct store *store, enum op_kind kind, uint64_t
     struct op_search *op = store__op_new(store, kind, size, size);
     op->op.mailbox_id = mailbox_id;
     op->stamp = store__id_new(store);
-    store__hash_name(store, name, op->hash);
+    env_hash_name(&store->meta, name, op->hash);
     char *to = op->data;
     op->name = op_text(&to, name);
     op->octets = op_text(&to, octets);
@@ -55,7 +55,7 @@ void store_search_used(struct store *store, uint64_t mailbox_id, struct slice na
 {
     unsigned char hash[NAME_HASH_BYTES];
     if (name.len <= STORE_SEARCH_NAME_MAX && !overlay_is_hidden(store, mailbox_id)) {
-        store__hash_name(store, name, hash);
+        env_hash_name(&store->meta, name, hash);
         use(store, mailbox_id, name, hash);
     }
 }
@@ -85,7 +85,7 @@ bool store_search_get(struct store *store, uint64_t mailbox_id, struct slice nam
     if (name.len > STORE_SEARCH_NAME_MAX || overlay_is_hidden(store, mailbox_id)) {
         return false;
     }
-    store__hash_name(store, name, hash);
+    env_hash_name(&store->meta, name, hash);
     const struct op_search *pending = overlay_search(store, mailbox_id, hash);
     bool is_found = false;
     if (pending != NULL) {

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <sys/random.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -32,16 +31,6 @@ uint32_t store__hour(const struct store *store)
 uint64_t store__id_new(struct store *store)
 {
     return store->next_id++;
-}
-
-void store__hash_name(const struct store *store, struct slice text,
-                      unsigned char out[NAME_HASH_BYTES])
-{
-    XXH128_hash_t hash = XXH3_128bits_withSecret(text.data, text.len, store->meta.secret,
-                                                 sizeof(store->meta.secret));
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    memcpy(out, canonical.digest, NAME_HASH_BYTES);
 }
 
 /* --- open and close --- */

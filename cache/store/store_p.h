@@ -150,9 +150,6 @@ struct store {
 void *store__op_new(struct store *store, enum op_kind kind, size_t size, size_t cost_bytes);
 void store__stage(struct store *store, struct store_op *op);
 uint64_t store__id_new(struct store *store);
-/* Keyed with the store's own secret; who looks something up by it compares the full text all the same. */
-void store__hash_name(const struct store *store, struct slice text,
-                      unsigned char out[NAME_HASH_BYTES]);
 uint32_t store__hour(const struct store *store);
 /* A read found it damaged: stop reading it, have it emptied. */
 void store__damaged(struct store *store, enum env_kind kind);
