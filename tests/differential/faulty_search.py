@@ -1,5 +1,6 @@
 """Faults of a memory of searches, for faulty.py: they go on from where they begin, for what is remembered is wrong again
 and again. A search is known again by its octets (without the tag) and the mailbox of the connection."""
+import collections
 import re
 
 NUMBERS = re.compile(rb'\* (SEARCH|SORT)((?: \d+)*)')
@@ -7,6 +8,7 @@ _SELECT = re.compile(rb'(?i)\S+ (?:SELECT|EXAMINE) ("[^"]*"|\S+)')
 _UID_SEARCH = re.compile(rb'(?i)\S+ UID SEARCH ')
 _FLAG = re.compile(rb'(?i)\b(SEEN|UNSEEN|ANSWERED|UNANSWERED|FLAGGED|UNFLAGGED|DELETED|UNDELETED|DRAFT|UNDRAFT|(UN)?KEYWORD)\b')
 _SORT_MODSEQ = re.compile(rb'(\* SORT(?: \d+)+|\* ESEARCH [^\r]* ALL [^\r]*)( \(?MODSEQ )(\d+)(\)?\r\n)\Z')
+_GONE = re.compile(rb'(?i)\S+ (?:DELETE|RENAME) ("[^"]*"|\S+)')
 _CLOSED = re.compile(rb'(?i)\bUID (\d+:\d+)(?=[ )\r])')
 
 
@@ -125,6 +127,25 @@ class StaleFlagSearched(SearchFault):
         return sorted([n for n in before if n <= highest] + [n for n in numbers if n > highest])
 
 
+class KeptOverCreate(SearchFault):
+    """What was found in a mailbox is told of another one that has its name later."""
+
+    def __init__(self):
+        super().__init__()
+        self._gone = collections.Counter()      # mailbox -> how often it was deleted or renamed
+
+    def command(self, line, conn):
+        super().command(line, conn)
+        found = _GONE.match(line)
+        if found:
+            self._gone[found.group(1).strip(b'"').lower()] += 1
+        return line
+
+    def told(self, conn, numbers):
+        before, when = self._known.setdefault(self.key(conn), (numbers, self._gone[conn.box]))
+        return before if when != self._gone[conn.box] else numbers
+
+
 class SortModseqLost(SearchFault):
     """The order alone, without the highest modseq of what is in it."""
 
@@ -146,5 +167,5 @@ class SortModseqLow(SortModseqLost):
         return found.group(1) + found.group(2) + b'%d' % (int(found.group(3)) - 1) + found.group(4)
 
 
-FAULTS = {'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
+FAULTS = {'kept-over-create': KeptOverCreate, 'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
           'lost-candidate': LostCandidate, 'stale-flag-searched': StaleFlagSearched}

@@ -4,6 +4,8 @@ import random
 from imapjudge import dovecot, mailgen
 
 import queries
+import steps
+from op import Op
 from searches import Searches
 
 SHARED = ('INBOX', 'Work', 'Archive')
@@ -13,7 +15,7 @@ FLAGS = ('\\Seen', '\\Answered', '\\Flagged', '\\Draft', '\\Deleted')
 FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'References', 'Content-Type', 'X-Folded',
           'X-Twice', 'MIME-Version', 'In-Reply-To', 'X-None')
 WEIGHTS = {
-    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2, 'unknown': 0.3,
+    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2, 'unknown': 0.3, 'anew': 0.1,
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
@@ -21,7 +23,7 @@ WEIGHTS = {
 }
 # Mixtures for a purpose (--preset): nothing but what is named.
 PRESETS = {
-    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'unknown': 0.3, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
+    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'unknown': 0.3, 'anew': 0.5, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
                  'uid_store': 6, 'copy': 1, 'uid_copy': 2, 'move': 1, 'uid_move': 1, 'expunge': 2, 'uid_expunge': 1,
                  'append': 6, 'close': 0.5, 'noop': 2, 'idle': 0.5, 'relogin': 0.5, 'outside': 2, 'enable': 0.3},
 }
@@ -41,34 +43,6 @@ class Names:
         own = tuple('"%s"' % facts.box(name) for name in ('Scratch/%', 'Scratch*', 'Scratch/c d', 'nosuch'))
         self.patterns = ('"*"', '"%"') + own[:2] + ('"INBOX"', 'inbox') + own[2:] + ('""',)     # the empty one last
         self.reference = '"%s"' % facts.box('Scratch/')
-
-
-class Op:
-    """One step. session: index, or None for a change from outside. verb: as the rules for updates see it ('FETCH',
-    'UID FETCH' ...). text: the command, with {modseq:n} and {uidvalidity} filled in for each side.
-    items: response names a FETCH must give. literal and sync: of APPEND."""
-
-    def __init__(self, session, verb, text='', **meta):
-        self.session, self.verb, self.text = session, verb, text
-        self.meta = meta
-
-    def as_dict(self):
-        return {'session': self.session, 'verb': self.verb, 'text': self.text, 'meta': self.meta}
-
-    @classmethod
-    def of_dict(cls, values):
-        return cls(values['session'], values['verb'], values['text'], **values['meta'])
-
-    def __repr__(self):
-        who = 'outside' if self.session is None else 's%d' % self.session
-        more = ' + mail %d' % self.meta['mail'] if 'mail' in self.meta else ''
-        if 'changes' in self.meta:
-            more += ' %s' % [repr(Op.of_dict(change)) for change in self.meta['changes']]
-        if 'ops' in self.meta:
-            more += ' %s' % [repr(Op.of_dict(op)) for op in self.meta['ops']]
-        if self.meta.get('cut'):
-            more += ' (cut %s)' % self.meta['cut']
-        return '%s: %s%s' % (who, self.text or self.verb, more)
 
 
 class Generator:
@@ -117,7 +91,7 @@ class Generator:
                  'list_status': 'LIST-STATUS'}
         if name in lists:
             return lists[name] in world.capabilities
-        if name in ('select', 'append', 'status', 'list', 'lsub', 'noop', 'create', 'delete', 'rename', 'subscribe',
+        if name in ('select', 'append', 'anew', 'status', 'list', 'lsub', 'noop', 'create', 'delete', 'rename', 'subscribe',
                     'invalid', 'outside', 'relogin', 'capability', 'cut', 'kill'):
             return True
         if name == 'idle':
@@ -288,7 +262,7 @@ class Generator:
 
     # ---- STORE
 
-    def _flag_list(self):
+    def flag_list(self):
         pick = self.random
         flags = pick.sample(FLAGS[:4] + KEYWORDS, pick.randint(1, 3))
         if pick.random() < 0.25:
@@ -298,7 +272,7 @@ class Generator:
     def _store_text(self, numbers, middle=''):
         pick = self.random
         sign = pick.choice(('+', '+', '-', ''))
-        flags = self._flag_list()
+        flags = self.flag_list()
         shown = '(%s)' % ' '.join(flags) if len(flags) > 1 or pick.random() < 0.7 else flags[0]
         if not sign and pick.random() < 0.1:
             shown = '()'
@@ -402,7 +376,7 @@ class Generator:
         box = pick.choice((small or [self.names.scratch[0]]) * 4 + [self.names.scratch[1]])
         box = self._elsewhere(box, world.views[session])
         number = pick.randrange(len(self.mails))
-        flags = '(%s) ' % ' '.join(self._flag_list()) if pick.random() < 0.4 else ''
+        flags = '(%s) ' % ' '.join(self.flag_list()) if pick.random() < 0.4 else ''
         return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,
                   sync=pick.random() < 0.5 or 'LITERAL+' not in world.capabilities, box=box)
 
@@ -516,7 +490,7 @@ class Generator:
         uids = ','.join(str(u) for u in pick.sample(order, min(len(order), pick.randint(1, 3))))
         if pick.random() < 0.6:
             return Op(None, 'STORE', 'UID STORE %s %sFLAGS.SILENT (%s)' % (
-                uids, pick.choice('+-'), ' '.join(self._flag_list())), box=box)
+                uids, pick.choice('+-'), ' '.join(self.flag_list())), box=box)
         return Op(None, 'EXPUNGE', uids, box=box)
 
     # ---- what happens to the subject alone
@@ -554,6 +528,9 @@ class Generator:
 
     def _unknown(self, world, session):
         return self._asks(lambda world, session, _: self.searches.unknown(world, session), world, session, False)
+
+    def _anew(self, world, session):
+        return steps.anew(self, world)
 
     @staticmethod
     def _busy(world):

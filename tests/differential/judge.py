@@ -11,6 +11,7 @@ import time
 from imapjudge import imapclient, wire
 from imapjudge.imapclient import Lit
 
+import anew
 import generate
 import queries
 from answers import Answer, Comparer
@@ -124,6 +125,7 @@ class Judge:
         self.idling = [False] * settings.sessions
         self.points = collections.defaultdict(list)
         self.unsettled = {}
+        self.others = []            # clients of a step's own: it is gone through, or is where it failed
         self._modseqs = []
         offered = [side.clients[0].capability() for side in self.sides]
         self.world = World(self.direct.views, self.direct.truths, self.points, self.idling, offered[0] & offered[1],
@@ -171,12 +173,14 @@ class Judge:
     def _one(self, op):
         self.counts[op.verb] += 1
         self._listen()
-        self._modseqs = []
+        self._modseqs, self.others = [], []
         if op.verb in ('CUT', 'KILL'):
             if self.trouble is None or not self.trouble.make(op):
                 return
         elif op.verb == 'TOGETHER':
             self._together([generate.Op.of_dict(one) for one in op.meta['ops']])
+        elif op.verb == 'ANEW':
+            self._anew(op)
         elif op.session is None:
             self.outside(op)
         elif op.verb == 'IDLE':
@@ -280,6 +284,16 @@ class Judge:
         for op, old, direct, subject in zip(ops, before, *results):
             self.counts[op.verb] += 1
             self._answered(op, [direct, subject], old)
+
+    def _anew(self, op):
+        if self.trouble is not None and self.trouble.is_near(op):
+            return
+        work = anew.Anew(self, op)
+        self.others = work.others
+        try:
+            work.run()
+        finally:
+            work.close()
 
     def _answered(self, op, results, before):
         number = op.session
@@ -688,6 +702,7 @@ class Judge:
         out = ['last commands:'] + ['  %d %r' % (self.step - len(self.ops[-lines:]) + n + 1, op)
                                    for n, op in enumerate(self.ops[-lines:])]
         last = self.ops[-1].session if self.ops else None
+        out += ['---- %s\n%s' % (client.name, client.dump(2 * lines)) for client in self.others]
         for number in range(len(self.direct.clients)):
             for side in self.sides:
                 out.append('---- %s s%d%s' % (side.name, number, ' (the last command)' if number == last else ''))

@@ -87,8 +87,8 @@ def arguments(argv=None):
     return options
 
 
-# Courier sleeps a second for each, so that no UIDVALIDITY comes twice.
-SELDOM = {'courier': {'rename': 0.15, 'delete': 0.15}}
+# Courier sleeps a second for each, so that no UIDVALIDITY comes twice; Cyrus deletes a name once in a second.
+SELDOM = {'cyrus': {'anew': 0.25}, 'courier': {'rename': 0.15, 'delete': 0.15, 'anew': 0.1}}
 
 
 def weights_of(options):
@@ -96,6 +96,7 @@ def weights_of(options):
     if options.preset:
         weights = {name: 0 for name in generate.WEIGHTS}
         weights.update(generate.PRESETS[options.preset])
+        weights.update({name: n for name, n in SELDOM.get(options.server, {}).items() if weights[name] > n})
     if options.only:
         weights = {name: 0 for name in generate.WEIGHTS}
         weights.update({name: generate.WEIGHTS[name] for name in options.only.split(',')})
