@@ -6,8 +6,11 @@
 
 enum { DATE_TEXT_MAX = 11, DATE_TIME_TEXT_MAX = 26 };
 
-/* `1-Feb-2026`, `01-Feb-2026` (any case); canonical "1-Feb-2026" into @out. */
+/* `1-Feb-2026`, `01-Feb-2026` (any case); canonical "1-Feb-2026" into @out.  As the grammar has it the
+ * day is any two digits: what 31-Feb means only the server knows. */
 bool date_check(struct slice text, char out[DATE_TEXT_MAX + 1]);
+/* Is there such a day?  @canonical: of date_check(). */
+bool date_exists(struct slice canonical);
 /* `" 1-Feb-2026 10:11:12 +0000"` without its quotes; leading blank or 0 are one; canonical (two
  * columns with a blank) into @out. */
 bool date_time_check(struct slice text, char out[DATE_TIME_TEXT_MAX + 1]);

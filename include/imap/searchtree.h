@@ -7,11 +7,18 @@
 #include "imap/outcmd.h"
 #include "imap/seqset.h"
 
-enum { SEARCH_DEPTH_MAX = 32, SEARCH_NODES_MAX = 4096, SEARCH_TOKENS_MAX = 16 };
+/* DEPTH is of the tree: `OR a OR b c`, `(OR (OR a b) c)` are one OR of three, however many parentheses
+ * (NESTING of them) a client makes of it. */
+enum {
+    SEARCH_DEPTH_MAX = 32,
+    SEARCH_NESTING_MAX = 1024,
+    SEARCH_NODES_MAX = 4096,
+    SEARCH_TOKENS_MAX = 16
+};
 
 enum search_key {
-    SEARCH_AND, /* also a parenthesised list, and the whole program; children */
-    SEARCH_OR,  /* children: two as parsed, more in a canonical tree */
+    SEARCH_AND, /* also a parenthesised list, and the whole program; children; none an AND */
+    SEARCH_OR,  /* children: two or more */
     SEARCH_NOT, /* one child */
     SEARCH_ALL,
     SEARCH_FLAG,    /* node->flag set (one bit); UNSEEN is NOT of it */
@@ -66,7 +73,8 @@ enum search_class {
     SEARCH_USES_SAVED = 16, /* "$" */
     SEARCH_USES_MODSEQ = 32,
     SEARCH_USES_RECENT = 64,
-    SEARCH_USES_8BIT = 128 /* a string is not ASCII */
+    SEARCH_USES_8BIT = 128, /* a string is not ASCII */
+    SEARCH_IS_ODD = 256     /* a day that there is not: servers differ, one may refuse it */
 };
 
 /* An argument of an unknown key, written anew as what it was. */
@@ -80,6 +88,7 @@ struct search_node {
     unsigned classes;
     struct search_node *child; /* first */
     struct search_node *next;  /* sibling */
+    unsigned height;           /* of what is below it, as parsed */
     unsigned flag;
     uint64_t number;
     struct slice field;

@@ -39,7 +39,13 @@ struct day {
 static bool month_and_year(const char *text, struct day *out)
 {
     return text[0] == '-' && find_month(text + 1, &out->month) && text[4] == '-' &&
-           digits(text + 5, 4, &out->year) && out->day >= 1 && out->day <= month_days[out->month];
+           digits(text + 5, 4, &out->year);
+}
+
+/* 29 February: in any year.  What an INTERNALDATE may say. */
+static bool is_in_month(const struct day *day)
+{
+    return day->day >= 1 && day->day <= month_days[day->month];
 }
 
 static size_t put_number(char *out, unsigned value, size_t width)
@@ -59,14 +65,29 @@ static size_t put_month_and_year(char *out, const struct day *day)
     return 5 + put_number(out + 5, day->year, 4);
 }
 
-bool date_check(struct slice text, char out[DATE_TEXT_MAX + 1])
+static bool read_date(struct slice text, struct day *out)
 {
-    struct day day;
     if (text.len != 10 && text.len != 11) {
         return false;
     }
     size_t day_len = text.len - 9;
-    if (!digits(text.data, day_len, &day.day) || !month_and_year(text.data + day_len, &day)) {
+    return digits(text.data, day_len, &out->day) && month_and_year(text.data + day_len, out);
+}
+
+bool date_exists(struct slice canonical)
+{
+    struct day day;
+    if (!read_date(canonical, &day)) {
+        return false;
+    }
+    bool is_leap = day.year % 4 == 0 && (day.year % 100 != 0 || day.year % 400 == 0);
+    return is_in_month(&day) && (day.month != 1 || day.day < 29 || is_leap);
+}
+
+bool date_check(struct slice text, char out[DATE_TEXT_MAX + 1])
+{
+    struct day day;
+    if (!read_date(text, &day)) {
         return false;
     }
     size_t n = put_number(out, day.day, day.day < 10 ? 1 : 2);
@@ -97,7 +118,7 @@ bool date_time_check(struct slice text, char out[DATE_TIME_TEXT_MAX + 1])
     const char *at = text.data;
     size_t blank = day_len == 2 && at[0] == ' ' ? 1 : 0;
     if (!digits(at + blank, day_len - blank, &day.day) || !month_and_year(at + day_len, &day) ||
-        !time_and_zone(at + day_len + 9)) {
+        !is_in_month(&day) || !time_and_zone(at + day_len + 9)) {
         return false;
     }
     put_number(out, day.day, 2);

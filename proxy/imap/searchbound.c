@@ -1,6 +1,7 @@
-/* Dates and sizes as bounds: of two with the same key one says all.  Not for brevity alone: Dovecot 2.3
- * makes one of them itself, and then takes the wrong one where both are negated (`NOT SENTSINCE a NOT
- * SENTSINCE b` selects what is before the later of them). */
+/* Dates and sizes as bounds: of two with the same key one says all (but for days that there are not:
+ * what 31-Feb is to a server is its own affair).  Not for brevity alone: Dovecot 2.3 makes one of them
+ * itself, and then takes the wrong one where both are negated (`NOT SENTSINCE a NOT SENTSINCE b`
+ * selects what is before the later of them). */
 #include <string.h>
 
 #include "searchkey_p.h"
@@ -31,6 +32,9 @@ static uint64_t day_of(struct slice date)
 
 bool searchkey__bound(const struct search_node *leaf, uint64_t *width_out)
 {
+    if ((leaf->classes & SEARCH_IS_ODD) != 0) {
+        return false;
+    }
     switch ((unsigned)leaf->key) {
     case SEARCH_BEFORE:
     case SEARCH_SENTBEFORE:

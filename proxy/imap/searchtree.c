@@ -38,9 +38,11 @@ static void mark_8bit(struct search_node *node, struct slice text)
     }
 }
 
-static struct slice take_text(struct parse *p, struct search_node *node)
+/* "%" and "*" are no part of an atom, but servers take them for it, and some clients do not quote a
+ * Message-ID. */
+static struct slice take_string(struct parse *p, struct search_node *node)
 {
-    struct slice text = lexer_astring(p->lx, p->arena);
+    struct slice text = lexer_list_mailbox(p->lx, p->arena);
     mark_8bit(node, text);
     return text;
 }
@@ -53,6 +55,7 @@ static void take_date(struct parse *p, struct search_node *node)
         lexer_fail(p->lx, SYNTAX);
         return;
     }
+    node->classes |= date_exists(slice_str(canonical)) ? 0 : SEARCH_IS_ODD;
     node->text = arena_copy(p->arena, slice_str(canonical));
     if (node->text.data == NULL) {
         lexer_fail(p->lx, LIMIT);
@@ -97,15 +100,15 @@ static void take_args(struct parse *p, const struct searchkey_row *row, struct s
         node->flag = row->flag;
         break;
     case SEARCHKEY_TEXT:
-        node->text = take_text(p, node);
+        node->text = take_string(p, node);
         break;
     case SEARCHKEY_HEADER:
-        node->field = take_text(p, node);
+        node->field = take_string(p, node);
         lexer_sp(p->lx);
-        node->text = take_text(p, node);
+        node->text = take_string(p, node);
         break;
-    case SEARCHKEY_ATOM:
-        node->text = lexer_atom(p->lx);
+    case SEARCHKEY_ATOM: /* servers take a string, too */
+        node->text = lexer__at_string(p->lx) ? take_string(p, node) : lexer_atom(p->lx);
         break;
     case SEARCHKEY_DATE:
         take_date(p, node);
@@ -122,6 +125,16 @@ static void take_args(struct parse *p, const struct searchkey_row *row, struct s
     }
 }
 
+/* @child stands below @node. */
+static void rise_above(struct parse *p, struct search_node *node, const struct search_node *child)
+{
+    unsigned height = child->height + 1;
+    node->height = height > node->height ? height : node->height;
+    if (node->height >= SEARCH_DEPTH_MAX) {
+        lexer_fail(p->lx, LIMIT);
+    }
+}
+
 /* NOT around @child. */
 static struct search_node *negate(struct parse *p, struct search_node *child)
 {
@@ -129,8 +142,25 @@ static struct search_node *negate(struct parse *p, struct search_node *child)
     if (node != NULL && child != NULL) {
         node->child = child;
         node->classes = child->classes;
+        rise_above(p, node, child);
     }
     return node;
+}
+
+/* @added comes behind @tail, the last child of @parent (NULL: it is the first); of its own kind its
+ * children do.  The last one then. */
+static struct search_node *append(struct parse *p, struct search_node *parent,
+                                  struct search_node *tail, struct search_node *added)
+{
+    struct search_node *last = added->key == parent->key ? added->child : added;
+    *(tail != NULL ? &tail->next : &parent->child) = last;
+    parent->classes |= added->classes;
+    rise_above(p, parent, last);
+    while (last->next != NULL) {
+        last = last->next;
+        rise_above(p, parent, last);
+    }
+    return last;
 }
 
 static struct search_node *take_key(struct parse *p, size_t depth);
@@ -139,16 +169,14 @@ static struct search_node *take_key(struct parse *p, size_t depth);
 static struct search_node *take_and(struct parse *p, size_t depth, bool is_list)
 {
     struct search_node *node = new_node(p, SEARCH_AND);
-    struct search_node **tail = node != NULL ? &node->child : NULL;
+    struct search_node *tail = NULL;
     bool more = node != NULL;
     while (more) {
         struct search_node *child = take_key(p, depth);
         if (child == NULL || !lexer_ok(p->lx)) {
             return NULL;
         }
-        *tail = child;
-        tail = &child->next;
-        node->classes |= child->classes;
+        tail = append(p, node, tail, child);
         if (is_list) {
             more = lexer_list_more(p->lx);
         } else {
@@ -180,9 +208,7 @@ static struct search_node *take_or(struct parse *p, size_t depth)
     struct search_node *right = take_key(p, depth);
     struct search_node *node = lexer_ok(p->lx) ? new_node(p, SEARCH_OR) : NULL;
     if (node != NULL && left != NULL && right != NULL) {
-        node->child = left;
-        left->next = right;
-        node->classes = left->classes | right->classes;
+        (void)append(p, node, append(p, node, NULL, left), right);
     }
     return node;
 }
@@ -197,12 +223,13 @@ static struct search_node *take_bare_set(struct parse *p)
 }
 
 /* A key whose child only the upstream looks at.  What the child uses of ours it still uses. */
-static void adopt(struct search_node *node, struct search_node *child)
+static void adopt(struct parse *p, struct search_node *node, struct search_node *child)
 {
     const unsigned ours = SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE;
     if (child != NULL) {
         node->child = child;
         node->classes |= child->classes & ~ours;
+        rise_above(p, node, child);
     }
 }
 
@@ -211,7 +238,7 @@ static struct search_node *take_fuzzy(struct parse *p, size_t depth)
     struct search_node *node = new_node(p, SEARCH_FUZZY);
     lexer_sp(p->lx);
     if (node != NULL) {
-        adopt(node, take_key(p, depth));
+        adopt(p, node, take_key(p, depth));
     }
     return node;
 }
@@ -276,7 +303,7 @@ static struct search_node *take_unknown(struct parse *p, struct slice word, size
     node->tokens_n = tokens.n;
     if (foreign != NULL && foreign->has_key) {
         lexer_sp(p->lx);
-        adopt(node, take_key(p, depth));
+        adopt(p, node, take_key(p, depth));
     }
     return node;
 }
@@ -310,7 +337,7 @@ static struct search_node *take_key(struct parse *p, size_t depth)
 {
     char c = lexer_peek(p->lx);
     struct search_node *node;
-    if (depth == SEARCH_DEPTH_MAX) {
+    if (depth == SEARCH_NESTING_MAX) {
         lexer_fail(p->lx, LIMIT);
         return NULL;
     }

@@ -56,6 +56,13 @@ static enum status write_leaf(const struct writer *w, const struct search_node *
         outcmd_string(w->out, leaf->text);
         break;
     case SEARCHKEY_ATOM:
+        outcmd_str(w->out, " ");
+        if (lexer_is_atom(leaf->text)) {
+            outcmd_token(w->out, leaf->text);
+        } else {
+            outcmd_string(w->out, leaf->text);
+        }
+        break;
     case SEARCHKEY_DATE:
         outcmd_str(w->out, " ");
         outcmd_token(w->out, leaf->text);

@@ -92,7 +92,7 @@ static void every_key_is_written_again(void **state)
                                        "OR SEEN (DRAFT FLAGGED)",
                                        "NOT FROM \"x\"",
                                        "SUBJECT {4}\r\n\xc3\xa4\r\n",
-                                       "OR OR SEEN DRAFT NOT (ALL ALL)",
+                                       "OR SEEN OR DRAFT NOT (ALL ALL)",
                                        "NOT (SEEN DRAFT)"};
     for (size_t i = 0; i < COUNT(same); i++) {
         assert_string_equal(written(same[i]), same[i]);
@@ -167,7 +167,7 @@ static void bad_programs(void **state)
                                       "SUBJECT",
                                       "HEADER a",
                                       "BEFORE 31-Foo-2026",
-                                      "BEFORE 32-Jan-2026",
+                                      "BEFORE 132-Jan-2026",
                                       "LARGER x",
                                       "UID",
                                       "UID x",
@@ -194,15 +194,6 @@ static void bounds(void **state)
     (void)state;
     struct buf text;
     buf_init(&text, 0);
-    for (int i = 0; i < SEARCH_DEPTH_MAX + 1; i++) {
-        buf_add_char(&text, '(');
-    }
-    buf_add_str(&text, "ALL");
-    for (int i = 0; i < SEARCH_DEPTH_MAX + 1; i++) {
-        buf_add_char(&text, ')');
-    }
-    assert_int_equal(parse(cstr(buf_slice(&text))), LIMIT);
-    buf_reset(&text);
     for (int i = 0; i < SEARCH_NODES_MAX; i++) {
         buf_add_str(&text, "SEEN ");
     }
@@ -210,6 +201,69 @@ static void bounds(void **state)
     buf_truncate(&text, 5 * (SEARCH_NODES_MAX - 2));
     assert_int_equal(parse(cstr(buf_slice(&text))), OK);
     buf_fini(&text);
+}
+
+/* N times @open, @key, N times @close, on one line. */
+static enum status parse_nested(size_t n, const char *open, const char *key, const char *close)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&text, open);
+    }
+    buf_add_str(&text, key);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&text, close);
+    }
+    enum status st = parse(cstr(buf_slice(&text)));
+    buf_fini(&text);
+    return st;
+}
+
+/* Programs write "one of these hundred senders" in these ways. */
+static void what_is_flat_may_be_written_deep(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *open, *key, *close;
+    } flat[] = {{"OR FROM a ", "FROM b", ""},
+                {"OR ", "FROM b", " FROM a"},
+                {"(OR ", "FROM b", " FROM a)"},
+                {"OR (FROM a) (", "FROM b", ")"},
+                {"(FROM a ", "FROM b", ")"},
+                {"(", "FROM b", ")"}};
+    for (size_t i = 0; i < COUNT(flat); i++) {
+        assert_int_equal(parse_nested(500, flat[i].open, flat[i].key, flat[i].close), OK);
+        assert_true(root->child->height <= 2);
+        assert_int_equal(parse_nested(SEARCH_NESTING_MAX + 1, flat[i].open, flat[i].key, flat[i].close),
+                         LIMIT);
+    }
+    assert_int_equal(parse_nested(SEARCH_DEPTH_MAX / 2 - 2, "OR FROM a (FROM b ", "FROM c", ")"), OK);
+    assert_int_equal(parse_nested(SEARCH_DEPTH_MAX / 2, "OR FROM a (FROM b ", "FROM c", ")"), LIMIT);
+    assert_int_equal(parse_nested(SEARCH_DEPTH_MAX, "NOT ", "FROM c", ""), LIMIT);
+    assert_int_equal(parse_nested(SEARCH_DEPTH_MAX, "FUZZY ", "FROM c", ""), LIMIT);
+    assert_string_equal(written("OR (OR SEEN (OR FLAGGED DRAFT)) ANSWERED"),
+                        "OR OR SEEN FLAGGED OR DRAFT ANSWERED");
+    assert_string_equal(written("(SEEN (FLAGGED DRAFT)) ANSWERED"), "SEEN FLAGGED DRAFT ANSWERED");
+}
+
+/* What the grammar forbids, and servers take. */
+static void strings_that_are_none(void **state)
+{
+    (void)state;
+    assert_string_equal(written("KEYWORD \"Work\""), "KEYWORD Work");
+    assert_string_equal(written("UNKEYWORD \"a b\""), "UNKEYWORD \"a b\"");
+    assert_string_equal(written("HEADER Message-ID <a%b*c@d>"), "HEADER \"Message-ID\" \"<a%b*c@d>\"");
+}
+
+static void days_that_there_are_not(void **state)
+{
+    (void)state;
+    assert_string_equal(written("SINCE 31-feb-2021 BEFORE 00-Jan-2026"),
+                        "SINCE 31-Feb-2021 BEFORE 0-Jan-2026");
+    assert_true((root->classes & SEARCH_IS_ODD) != 0);
+    assert_int_equal(parse("SINCE 28-Feb-2021"), OK);
+    assert_true((root->classes & SEARCH_IS_ODD) == 0);
 }
 
 static void classes_tell_who_answers(void **state)
@@ -279,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_key_is_written_again), TEST(sets_become_uids),
         TEST(unknown_keys_are_written_anew), TEST(bad_programs), TEST(bounds),
+        TEST(what_is_flat_may_be_written_deep), TEST(strings_that_are_none), TEST(days_that_there_are_not),
         TEST(classes_tell_who_answers),   TEST(canonical_names),  TEST(matching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,12 +140,20 @@ static void dates(void **state)
     assert_string_equal(day, "1-Feb-2026");
     assert_true(date_check(SLICE("31-DEC-0001"), day));
     assert_string_equal(day, "31-Dec-0001");
-    static const char *const bad[] = {"",           "1-Feb-26",   "32-Jan-2026", "30-Feb-2026",
-                                      "0-Jan-2026", "1-Foo-2026", "1 Jan 2026",  "001-Jan-2026",
-                                      "x1-Jan-2026"};
+    static const char *const bad[] = {"",           "1-Feb-26",     "1-Foo-2026",
+                                      "1 Jan 2026", "001-Jan-2026", "x1-Jan-2026"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_false(date_check(slice_str(bad[i]), day));
+        assert_false(date_exists(slice_str(bad[i])));
     }
+    static const char *const odd[] = {"32-Jan-2026", "30-Feb-2026", "0-Jan-2026", "29-Feb-2026",
+                                      "29-Feb-1900"};
+    for (size_t i = 0; i < COUNT(odd); i++) {
+        assert_true(date_check(slice_str(odd[i]), day));
+        assert_string_equal(day, odd[i]);
+        assert_false(date_exists(slice_str(day)));
+    }
+    assert_true(date_exists(SLICE("29-Feb-2000")) && date_exists(SLICE("31-Dec-0001")));
     assert_true(date_time_check(SLICE(" 1-feb-2026 10:11:12 +0100"), time));
     assert_string_equal(time, " 1-Feb-2026 10:11:12 +0100");
     assert_true(date_time_check(SLICE("01-Feb-2026 10:11:12 -0130"), time));

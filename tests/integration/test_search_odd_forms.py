@@ -1,0 +1,75 @@
+"""Criteria in forms that are legal but odd, or not quite legal and taken by servers: the same answer as directly."""
+import pytest
+
+from imapjudge import mailgen
+
+DAYS = ('SINCE 31-Feb-2021', 'SINCE 29-Feb-2021', 'SINCE 32-Jan-2021', 'BEFORE 00-Jan-2021', 'SENTSINCE 31-Apr-2021',
+        # of two dates the one that says all is asked: a day that there is not says what the server makes of it
+        'OR SINCE 29-Feb-2021 SINCE 2-Mar-2021', 'SINCE 31-Feb-2021 SINCE 2-Mar-2021', 'OR BEFORE 31-Feb-2021 BEFORE 2-Mar-2021',
+        'NOT SENTSINCE 31-Feb-2021')
+STRINGS = ('SUBJECT rep*', 'HEADER Message-ID <a%b*c@d>', 'NOT SUBJECT *')
+
+
+def chains(n):
+    """One of many senders, as programs write it."""
+    keys = ['FROM "x%d@example.org"' % i for i in range(n)] + ['FROM "anna"']
+    right, left, listed = keys[-1], keys[0], '(%s)' % keys[0]
+    for key in reversed(keys[:-1]):
+        right = 'OR %s %s' % (key, right)
+    for key in keys[1:]:
+        left, listed = '(OR %s %s)' % (left, key), 'OR (%s) (%s)' % (listed, key)
+    return right, left, listed, 'NOT ' + right, '%s UNSEEN' % left, '(' * n + 'FROM "anna"' + ')' * n
+
+
+@pytest.fixture
+def both(server, user, proxy, connect):
+    """(through the proxy, directly), the same mailbox selected"""
+    with server.client(user) as client:
+        for mail in mailgen.Generator(8).mails(30):
+            client.append('INBOX', mail.octets, ' '.join(mail.flags), mail.date)
+    clients = connect(proxy.port, user, timeout=30), connect(server.port, user)
+    for client in clients:
+        client.select()
+    return clients
+
+
+def ask(both, program):
+    answers = [client.cmd('UID SEARCH ' + program) for client in both]
+    for client in both:
+        client.must('NOOP')             # many bad ones in a row end a session
+    assert answers[0].status == answers[1].status, program
+    assert answers[0].search() == answers[1].search(), program
+    return answers[0]
+
+
+@pytest.mark.parametrize('program', DAYS + STRINGS)
+def test_the_same_as_directly(both, program):
+    for _ in range(2):
+        assert ask(both, program).ok
+
+
+@pytest.mark.parametrize('length', [30, 33, 120])
+def test_long_chains_are_not_too_deep(both, length):
+    """`OR a OR b OR c ..` of 33 was NO [LIMIT] here."""
+    for program in chains(length):
+        assert ask(both, program).ok
+
+
+def test_a_day_that_there_is_not_is_asked_about_though_nothing_depends_on_it(fake, make_proxy, connect):
+    """The server may refuse it, and then so do we."""
+    fake.on('UID SEARCH', lambda conn, command: conn.send(command.tag + b' BAD No such day\r\n')
+            if b'31-Feb' in command.args else conn.default(command))
+    for number in range(3):
+        fake.mailbox('INBOX').add(b'Subject: %d\r\n\r\n' % number)
+    client = connect(make_proxy(fake.port).port, 'u0')
+    client.select()
+    assert client.cmd('UID SEARCH SEEN UNSEEN SINCE 31-Feb-2021').status == 'BAD'
+    assert client.cmd('UID SEARCH SEEN UNSEEN SINCE 28-Feb-2021').ok
+
+
+def test_a_keyword_may_be_a_string(both):
+    """Cyrus refuses it; Dovecot and Courier do not."""
+    both[0].must('UID STORE 3,5 +FLAGS.SILENT (Odd1)')
+    assert both[0].must('UID SEARCH KEYWORD "Odd1"').search() == [3, 5]
+    assert both[0].must('UID SEARCH UNKEYWORD "Odd1" 1:5').search() == [1, 2, 4]
+    assert both[0].must('UID SEARCH KEYWORD "no such"').search() == []
