@@ -7,9 +7,8 @@ from imapjudge import fakeserver
 
 def pipeline(client, commands, timeout=30):
     """Sends all at once; the results in order. That the tags come in order is asserted too."""
-    tags = []
-    for command in commands:
-        tags.append(client.start(*(command if isinstance(command, tuple) else (command,))))
+    with client.together():
+        tags = [client.start(*(command if isinstance(command, tuple) else (command,))) for command in commands]
     return [client.wait(tag, timeout) for tag in tags]
 
 

@@ -3,6 +3,7 @@
 Synchronous, one socket, no thread. Every wait has a timeout (IMAPTimeout); a closed connection is IMAPClosed.
 """
 import collections
+import contextlib
 import select
 import socket
 import ssl
@@ -103,6 +104,7 @@ class IMAPClient:
         self._idle_tag = None
         self._done = {}
         self._loose = []
+        self._held = None       # octets to be sent in one piece; None: each at once
         if connect:
             self.connect(tls)
 
@@ -160,6 +162,22 @@ class IMAPClient:
             data = data.encode('utf-8')
         self.transcript.append((time.time() % 1000, 'C:', data))
         self.octets_out += len(data)
+        if self._held is not None:
+            self._held += data
+        else:
+            self._send(data)
+
+    @contextlib.contextmanager
+    def together(self):
+        """What is sent inside goes out in one piece: a busy machine does not part it. A read sends what there is."""
+        self._held = bytearray()
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._send(held)
+
+    def _send(self, data):
         try:
             self.sock.settimeout(self.timeout)
             self.sock.sendall(data)
@@ -169,6 +187,9 @@ class IMAPClient:
             raise IMAPClosed(str(error)) from None
 
     def _fill(self, deadline):
+        if self._held:
+            held, self._held = self._held, bytearray()
+            self._send(held)
         left = deadline - time.monotonic()
         if left <= 0:
             raise IMAPTimeout('%s: no answer; transcript:\n%s' % (self.name, self.dump(12)))
