@@ -168,8 +168,9 @@ def test_one_refusal_on_reconnecting_throws_nobody_out(fake, make_proxy, connect
             conn.cut()
         conn.send(command.tag + b' ' + refusal.encode() + b'\r\n')
     fake.on('AUTHENTICATE', refuse, times=1)
+    logins = len(fake.seen('AUTHENTICATE'))
     fake.drop_all()
-    fake.wait_for('AUTHENTICATE', len(fake.seen('AUTHENTICATE')) + 1, 20)
+    fake.wait_for('AUTHENTICATE', logins + 1, 20)
     for client in clients:
         assert client.fetch('1', 'BODY.PEEK[]')[1]['BODY[]'] == tools.mail(1)
     fake.change(lambda: fake.mailbox('INBOX').add(tools.mail(3)))

@@ -276,10 +276,18 @@ class FakeServer:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
-        self.drop_all()
+        self._shut_all()
 
     def drop_all(self):
-        """Close all connections."""
+        """Close all connections, not in the middle of a plain answer: who has seen a FETCH of it may count on its OK."""
+        is_whole = self._changed.acquire(timeout=5)     # unless its reader does not read
+        try:
+            self._shut_all()
+        finally:
+            if is_whole:
+                self._changed.release()
+
+    def _shut_all(self):
         for conn in list(self.connections):
             try:
                 conn.sock.shutdown(socket.SHUT_RDWR)
