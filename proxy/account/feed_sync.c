@@ -555,6 +555,7 @@ static void begin_sync(struct feed *feed)
     feed->must_prove = is_kept && uidnext_fell(feed);
     if (feed->must_prove) {
         searches__forget(feed);
+        orders__drop(feed);
     }
     take_facts(feed);
     if (!is_kept && feed->exists >= FEED_UNKNOWN_MANY) {
