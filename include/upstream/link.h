@@ -111,6 +111,10 @@ enum upcmd_flags {
     UPCMD_OPEN = 32,
     /* Must not be given twice: after a long silence it is sent only when the server was heard. */
     UPCMD_ONCE = 64,
+    /* SEARCH without and with RETURN.  The answer to the latter is told by its tag, if the server does
+     * as it offers: until it has told an ESEARCH on the link, the two are not in flight together. */
+    UPCMD_SEARCH_LINES = 128,
+    UPCMD_RETURNS = 4096,
     UPCMD_KINDS = UPCMD_SEARCHES | UPCMD_COPIES | UPCMD_LISTS,
 };
 

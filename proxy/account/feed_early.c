@@ -38,11 +38,14 @@ bool feed__can_be_early(const struct feed *feed)
 }
 
 /* A server that has ESEARCH but answers the searches of the map without their tags would have that taken
- * for the answer to another. */
+ * for the answer to another.  One that works on so many messages in a command (RFC 9738) would answer in
+ * part: how many there are in a set of UIDs is not known yet. */
 bool feed_may_ask_early(const struct feed *feed, bool is_tagged)
 {
     bool is_clear = is_tagged || feed->map == NULL || feed->map->is_plain;
-    return feed__can_be_early(feed) && !feed->must_check && !feed->is_selecting && is_clear;
+    uint64_t most = feed->account->caps.messagelimit;
+    bool is_answered_whole = most == 0 || feed->selected.exists <= most;
+    return feed__can_be_early(feed) && is_answered_whole && !feed->must_check && !feed->is_selecting && is_clear;
 }
 
 /* --- what goes in between ------------------------------------------------------------------------ */

@@ -276,7 +276,7 @@ static bool map_numbers(struct feed *feed)
     feed->map->open_n = 1;
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID SEARCH ALL");
-    feed__send(feed, &cmd, UPCMD_SEARCHES, one_done)->search = feed->map->searches;
+    feed__send(feed, &cmd, UPCMD_SEARCHES | UPCMD_SEARCH_LINES, one_done)->search = feed->map->searches;
     return true;
 }
 
@@ -334,7 +334,7 @@ bool feed__map(struct feed *feed)
         outcmd_init(&cmd);
         write_search(feed, &map->searches[i], &cmd);
         map->open_n++;
-        feed__send(feed, &cmd, 0, one_done)->search = &map->searches[i];
+        feed__send(feed, &cmd, UPCMD_RETURNS, one_done)->search = &map->searches[i];
     }
     if (feed->has_modseq) {
         send_changes(feed);

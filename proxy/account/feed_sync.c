@@ -220,7 +220,8 @@ static void search_all(struct feed *feed)
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_str(&cmd, has_runs ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL");
-    feed__send(feed, &cmd, has_runs ? 0 : UPCMD_SEARCHES, search_done)->wants_search = true;
+    feed__send(feed, &cmd, has_runs ? UPCMD_RETURNS : UPCMD_SEARCHES | UPCMD_SEARCH_LINES, search_done)
+        ->wants_search = true;
 }
 
 /* --- UID FETCH ---------------------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  *
  *   ask ── known: told next      piece ── OK ──> taken off what is left to each ask, remembered
  *      └── left ──> pieces             ├── NO, BAD ──> to every ask that has something of it left
- *                                      ├── OK, but ESEARCH told nothing ──> again, as plain SEARCH
+ *                                      ├── OK, but ESEARCH told nothing, or what makes no sense
+ *                                      │       ──> again, as plain SEARCH; that makes none: failed
  *                                      └── link lost ──> again on the feed's link; twice: failed */
 #include "searches_p.h"
 
@@ -127,25 +128,30 @@ static void take_extended(struct search_piece *piece, const struct response *res
     ranges_fini(&uids);
 }
 
+static bool is_its_esearch(const struct search_piece *piece, const struct response *response)
+{
+    return response->kind == RESPONSE_ESEARCH && piece->request != NULL &&
+           upcmd_has_tag(piece->request->upcmd, respdata_esearch_tag(response));
+}
+
 static bool on_extended(void *arg, const struct response *response)
 {
     struct search_piece *piece = arg;
-    if (response->kind != RESPONSE_ESEARCH || piece->request == NULL ||
-        !upcmd_has_tag(piece->request->upcmd, respdata_esearch_tag(response))) {
+    if (!is_its_esearch(piece, response)) {
         return false;
     }
     take_extended(piece, response);
     return true;
 }
 
-/* There may be several, or none. */
+/* There may be several, or none.  A server of RFC 9051 alone tells ESEARCH whatever is asked. */
 static bool on_plain(void *arg, const struct response *response)
 {
     struct search_piece *piece = arg;
     struct ranges uids;
     uint64_t modseq;
     if (response->kind != RESPONSE_SEARCH) {
-        return false;
+        return on_extended(arg, response);
     }
     ranges_init(&uids, 0);
     if (respdata_search(response, &uids, &modseq) == OK) {
@@ -172,12 +178,19 @@ static void share_out(const struct search_piece *piece)
     }
 }
 
+/* Before it is known which messages there are the question is about all UIDs that there may be: then
+ * it is the answer that shows whether the server makes sense, and a client would be told of each. */
+static bool makes_sense(const struct search_piece *piece)
+{
+    return !piece->is_garbled && (piece->has_answer || !piece->is_extended) &&
+           bitmap_count(piece->hit) <= piece->most;
+}
+
 static void take_answer(struct search_piece *piece, const struct response *tagged)
 {
     struct search_entry *entry = piece->entry;
-    bitmap_and(piece->hit, piece->asked);
     entry->is_accepted = true;
-    if (entry->is_listed && response_code_is_whole(tagged->code) && !piece->is_garbled) {
+    if (entry->is_listed && response_code_is_whole(tagged->code)) {
         searches__resift(entry->searches, &piece->sifted);
         searches__learn(entry, &piece->sifted, piece->hit);
     }
@@ -241,7 +254,10 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     struct search_entry *entry = piece->entry;
     struct feed *feed = entry->searches->feed;
     piece->request = NULL;
-    if (st == OK && piece->is_extended && !piece->has_answer) {
+    bitmap_and(piece->hit, piece->asked);
+    if (st == OK && makes_sense(piece)) {
+        take_answer(piece, tagged);
+    } else if (st == OK && piece->is_extended) {
         entry->searches->esearch_is_poor = true;
         feed->esearch_is_poor = true;
         if (entry->asks != NULL) {
@@ -249,7 +265,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
             return;
         }
     } else if (st == OK) {
-        take_answer(piece, tagged);
+        fail(piece, PROTOCOL, NULL, false); /* not told as "no messages" */
     } else if ((tagged == NULL || is_behind(st, tagged)) && may_repeat(piece, st, was_sent)) {
         send_again(piece);
         return;
@@ -260,9 +276,10 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     searches__let_go(entry);
 }
 
-static const struct upcmd_ops extended_ops = {.untagged = on_extended, .done = on_done};
+static const struct upcmd_ops extended_ops = {
+    .flags = UPCMD_RETURNS, .untagged = on_extended, .done = on_done};
 static const struct upcmd_ops plain_ops = {
-    .flags = UPCMD_SEARCHES, .untagged = on_plain, .done = on_done};
+    .flags = UPCMD_SEARCHES | UPCMD_SEARCH_LINES, .untagged = on_plain, .done = on_done};
 
 static void send(struct search_piece *piece, enum route route, struct outcmd *cmd)
 {
@@ -302,6 +319,15 @@ static struct bitmap *between(const struct bitmap *uids, const struct ranges *se
     return some;
 }
 
+/* Of what is asked about there are no more messages.  1: of a mailbox that may have none any is asked
+ * about to hear a word. */
+static uint32_t most_hits(const struct feed *feed)
+{
+    uint32_t kept = mailbox_exists(feed->mailbox), told = feed->selected.exists;
+    uint32_t most = kept > told ? kept : told;
+    return most > 0 ? most : 1;
+}
+
 static enum status ask_piece(const struct asking *asking, const struct bitmap *uids,
                              const struct ranges *set)
 {
@@ -322,6 +348,7 @@ static enum status ask_piece(const struct asking *asking, const struct bitmap *u
         piece->hit = bitmap_create();
         searches__sifted_init(&piece->sifted, evloop_now_ms(account__loop(feed->account)));
         piece->is_extended = asking->is_extended;
+        piece->most = most_hits(feed);
         DL_APPEND(asking->entry->pieces, piece);
         if (asking->entry->is_listed) {
             searches__sift(asking->searches, piece->asked, &piece->sifted);

@@ -78,7 +78,7 @@ struct search_run {
     struct search_run_part *parts;
     size_t parts_n, asks_n;
     struct search_whole {
-        bool is_bound, is_answered, is_lost, was_repeated;
+        bool is_bound, is_answered, is_lost, is_garbled, was_repeated;
         struct request *request;
     } whole;
 };

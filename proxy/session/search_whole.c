@@ -14,6 +14,8 @@ static bool on_untagged(void *arg, const struct response *response)
     ranges_init(&some, 0);
     if (respdata_search(response, &some, &modseq) == OK) {
         bitmap_add_ranges(run->found, &some);
+    } else {
+        run->whole.is_garbled = true;
     }
     ranges_fini(&some);
     return true;
@@ -26,7 +28,8 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     whole->request = NULL;
     whole->is_answered = true;
     whole->is_lost = tagged == NULL && was_sent && st != CANCELED;
-    run->status = st;
+    bool is_cut = st == OK && tagged->code == CODE_MESSAGELIMIT; /* RFC 9738: not all were looked at */
+    run->status = st == OK && whole->is_garbled ? PROTOCOL : is_cut ? LIMIT : st;
     if (st != OK && tagged != NULL) {
         emit_relayed(&run->refusal, tagged);
     }
@@ -34,7 +37,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
 }
 
 static const struct upcmd_ops whole_ops = {
-    .flags = UPCMD_SEARCHES, .untagged = on_untagged, .done = on_done};
+    .flags = UPCMD_SEARCHES | UPCMD_SEARCH_LINES, .untagged = on_untagged, .done = on_done};
 
 /* Before it is known which messages there are nothing may be said of those that came after SELECT. */
 static bool bound(struct search_run *run)
@@ -53,7 +56,7 @@ static void ask(struct search_run *run)
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_str(&cmd, "UID SEARCH ");
-    run->whole.is_answered = run->whole.is_lost = false;
+    run->whole.is_answered = run->whole.is_lost = run->whole.is_garbled = false;
     bitmap_clear(run->found);
     if (bound(run) && search_write_criteria(&run->job->parsed.args.search, &run->sets, true, &cmd) == OK) {
         const struct destination to = {

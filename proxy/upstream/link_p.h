@@ -120,6 +120,7 @@ struct link {
     bool asked_id, asked_enable;
     bool has_qresync, has_condstore;
     bool is_given_qresync, is_given_condstore; /* said by ENABLED */
+    bool has_told_esearch;
     bool presumes, presumed_wrongly;           /* READY before the answer to ENABLE */
     struct buf said; /* for profile_detect() */
     const struct profile *profile;

@@ -267,11 +267,12 @@ static void start(struct link *link, struct upcmd *cmd)
 /* Would answers be taken for those of a command in flight? */
 static bool is_ambiguous(const struct link *link, const struct upcmd *cmd)
 {
-    unsigned kinds = 0;
+    unsigned flags = 0, pair = link->has_told_esearch ? 0 : UPCMD_SEARCH_LINES | UPCMD_RETURNS;
     for (const struct upcmd *other = link->flight.head; other != NULL; other = other->next) {
-        kinds |= other->flags & UPCMD_KINDS;
+        flags |= other->flags;
     }
-    return (cmd->flags & kinds) != 0;
+    return (cmd->flags & flags & UPCMD_KINDS) != 0 ||
+           ((cmd->flags & pair) != 0 && (flags & pair & ~cmd->flags) != 0);
 }
 
 /* After a long silence a NOOP goes before: its answer is due at once if there is still somebody, that

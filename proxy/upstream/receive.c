@@ -21,6 +21,7 @@ static void read_untagged(struct link *link, const struct response *r)
     } else if (link->state < LINK_READY || r->kind == RESPONSE_ID || r->kind == RESPONSE_ENABLED) {
         login__untagged(link, r);
     } else {
+        link->has_told_esearch = link->has_told_esearch || r->kind == RESPONSE_ESEARCH;
         pipeline__untagged(link, r);
     }
 }

@@ -172,6 +172,66 @@ static void test_poor_esearch(void **state)
     }
 }
 
+/* A server that answers RETURN by "* SEARCH": nothing tells whose that is.  So the plain question that
+ * follows waits until the other answer is here. */
+static void test_esearch_answered_by_search(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS " ESEARCH", 0);
+    office_rule_add(&office, "UID SEARCH RETURN (ALL) UID 1:3 FROM", "* SEARCH 1\r\n$ OK done\r\n", 1);
+    office_rule_add(&office, "UID SEARCH RETURN (ALL) UID 1:3 TO", "", 1);
+    office_rule_add(&office, "UID SEARCH UID 1:3 FROM", "* SEARCH 1\r\n$ OK done\r\n", 1);
+    office_rule_add(&office, "UID SEARCH UID 1:3 TO", "* SEARCH 3\r\n$ OK done\r\n", 1);
+    ask_about(0, "FROM a", "1,3");
+    ask_about(1, "TO a", "1,3");
+    office_run_ms(&office, 100);
+    assert_null(strstr(office_log(&office), "UID SEARCH UID"));
+    struct peer *peer = office_selected(&office);
+    office_answer(peer, peer->tag, "* SEARCH 3\r\n$ OK done\r\n");
+    office_run(&office, answered);
+    assert_string_equal(asker[0].hit, "1");
+    assert_string_equal(asker[1].hit, "3");
+    finish(&office);
+}
+
+/* RFC 9051: to SEARCH without RETURN, too. */
+static void test_search_answered_by_esearch(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    office_rule_add(&office, "UID SEARCH", "* ESEARCH (TAG \"x\") UID ALL 1\r\n"
+                                           "* ESEARCH (TAG \"$\") UID ALL 3\r\n$ OK done\r\n", 1);
+    ask_about(0, "FROM a", "1,3");
+    office_run(&office, answered);
+    assert_string_equal(asker[0].hit, "3");
+    assert_string_equal(known_of("FROM a"), "1,3 / 3");
+    finish(&office);
+}
+
+/* It is not taken for "none", nor for what of it could be read: asked again plainly, once. */
+static void test_answers_that_make_no_sense(void **state)
+{
+    static const char *const answers[] = {
+        "* SEARCH 1 4294967296\r\n$ OK done\r\n", "* SEARCH 1 x\r\n$ OK done\r\n",
+        "* SEARCH 1\r\n* SEARCH 0 3\r\n$ OK done\r\n",
+        "* ESEARCH (TAG \"$\") UID ALL 3\r\n* ESEARCH (TAG \"$\") UID ALL 1,x\r\n$ OK done\r\n"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct office office;
+        begin_with(&office, i == 3 ? CAPS " ESEARCH" : CAPS, 0);
+        office_rule_add(&office, "UID SEARCH", answers[i], 1);
+        office_rule_add(&office, "UID SEARCH", "* SEARCH 1\r\n$ OK done\r\n", 0);
+        ask_about(0, "FROM a", "1,3");
+        office_run(&office, answered);
+        assert_int_equal(asker[0].status, i == 3 ? OK : PROTOCOL);
+        assert_string_equal(asker[0].hit, i == 3 ? "1" : "");
+        assert_string_equal(known_of("FROM a"), i == 3 ? "1,3 / 1" : "never");
+        finish(&office);
+    }
+}
+
 /* Nobody asked about those. */
 static void test_more_than_was_asked_about(void **state)
 {
@@ -392,6 +452,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_charset),
         cmocka_unit_test(test_extended_answers_in_one_flight),
         cmocka_unit_test(test_poor_esearch),
+        cmocka_unit_test(test_esearch_answered_by_search),
+        cmocka_unit_test(test_search_answered_by_esearch),
+        cmocka_unit_test(test_answers_that_make_no_sense),
         cmocka_unit_test(test_more_than_was_asked_about),
         cmocka_unit_test(test_refusals_are_not_kept),
         cmocka_unit_test(test_answers_in_part_are_not_kept),
