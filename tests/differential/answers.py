@@ -31,8 +31,10 @@ class Fetched:
 class Answer:
     """Built while the view takes the untagged responses, so that numbers are translated at the right moment."""
 
-    def __init__(self, op, view, result):
+    def __init__(self, op, view, result, is_applied=False):
+        """is_applied: the view knows of it."""
         self.op, self.view, self.result = op, view, result
+        self._is_applied = is_applied
         self.status = result.status
         self.fetched = collections.OrderedDict()
         self.search = None
@@ -43,7 +45,8 @@ class Answer:
         self.codes = {}
         self.vanished_earlier = set()
         self.exists = None
-        view.removed = []
+        if not is_applied:
+            view.removed = []
         untagged = result.untagged
         if op.verb == 'SELECT':
             untagged = self._leave(untagged)
@@ -65,7 +68,8 @@ class Answer:
 
     def _take(self, response):
         name = response.name
-        self.view.apply(response, self.op.verb)
+        if not self._is_applied:
+            self.view.apply(response, self.op.verb)
         if name == 'FETCH':
             self._take_fetch(response)
         elif name == 'SEARCH':
@@ -328,8 +332,8 @@ class Comparer:
         except Mismatch as mismatch:
             if 'fuzzy' in self.rules.allowed and 'tree' in op.meta and searches.has(op.meta['tree'], ('fuzzy',)):
                 self.rules.differ('fuzzy')
-            elif mismatch.kind == 'thread-modseq':
-                self.rules.differ('thread-modseq', str(mismatch))
+            elif mismatch.kind in ('thread-modseq', 'modseq-left-out'):
+                self.rules.differ(mismatch.kind, str(mismatch))
             elif op.meta.get('recent'):
                 self.rules.differ('recent')
             elif (mismatch.kind == 'search' and 'search-logic' in self.rules.allowed

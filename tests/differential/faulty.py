@@ -32,6 +32,10 @@ class Fault:
     def command(self, line, conn):
         return line
 
+    def chunk(self, data, conn):
+        """All that came at once."""
+        return data
+
     def wants(self, response, conn):
         return False
 
@@ -152,6 +156,9 @@ class MissingExists(Fault):
 
 
 class SearchShort(Fault):
+    """It goes on: beside a write a search may lack that message."""
+    once = False
+
     def wants(self, response, conn):
         is_free = re.search(rb'\b(RECENT|NEW|OLD)\b', conn.asked) is not None     # what they are may differ
         return re.match(rb'\* SEARCH( \d+)+\r', response) is not None and not is_free
@@ -256,6 +263,7 @@ class FaultyConnection(relay.RelayConnection):
 
     def from_client(self, data):
         # The harness writes each command in one piece, so a chunk is a command (or literal octets).
+        data = self.relay.fault.chunk(data, self)
         line, end, rest = data.partition(b'\n')
         if self._up._skip:
             self.asked += data

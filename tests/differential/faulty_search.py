@@ -8,6 +8,7 @@ _SELECT = re.compile(rb'(?i)\S+ (?:SELECT|EXAMINE) ("[^"]*"|\S+)')
 _UID_SEARCH = re.compile(rb'(?i)\S+ UID SEARCH ')
 _FLAG = re.compile(rb'(?i)\b(SEEN|UNSEEN|ANSWERED|UNANSWERED|FLAGGED|UNFLAGGED|DELETED|UNDELETED|DRAFT|UNDRAFT|(UN)?KEYWORD)\b')
 _SORT_MODSEQ = re.compile(rb'(\* SORT(?: \d+)+|\* ESEARCH [^\r]* ALL [^\r]*)( \(?MODSEQ )(\d+)(\)?\r\n)\Z')
+_WRITE = re.compile(rb'(?i)\S+ (?:UID )?(?:STORE|EXPUNGE|MOVE|COPY|APPEND) ?')
 _GONE = re.compile(rb'(?i)\S+ (?:DELETE|RENAME) ("[^"]*"|\S+)')
 _CLOSED = re.compile(rb'(?i)\bUID (\d+:\d+)(?=[ )\r])')
 
@@ -45,6 +46,9 @@ class SearchFault:
         if box is not None:
             conn.box = box
         return line
+
+    def chunk(self, data, conn):
+        return data
 
     def key(self, conn):
         return conn.box, plain(conn.asked.partition(b' ')[2])
@@ -146,6 +150,45 @@ class KeptOverCreate(SearchFault):
         return before if when != self._gone[conn.box] else numbers
 
 
+class StoreLast(SearchFault):
+    """Of what came at once changes are made last."""
+
+    def chunk(self, data, conn):
+        lines = data.splitlines(True)
+        is_change = [b' STORE ' in line for line in lines]
+        if b'}\r\n' in data or is_change == sorted(is_change):
+            return data
+        self.fired += 1
+        return b''.join(sorted(lines, key=lambda line: b' STORE ' in line))
+
+
+class TornSearch(SearchFault):
+    """A search lacks a message when somebody writes meanwhile."""
+
+    def __init__(self):
+        super().__init__()
+        self._writes = 0            # begun and ended
+        self._began = {}            # connection -> how many of them there were when its command came
+        self._writing = set()
+
+    def command(self, line, conn):
+        super().command(line, conn)
+        if _WRITE.match(line):
+            self._writes += 1
+            self._writing.add(conn)
+        self._began[conn] = self._writes
+        return line
+
+    def answer(self, response, conn):
+        if conn in self._writing and response[:1] not in b'*+':
+            self._writing.discard(conn)
+            self._writes += 1
+        return super().answer(response, conn)
+
+    def told(self, conn, numbers):
+        return numbers if self._began.get(conn) == self._writes and not self._writing else numbers[1:]
+
+
 class SortModseqLost(SearchFault):
     """The order alone, without the highest modseq of what is in it."""
 
@@ -167,5 +210,5 @@ class SortModseqLow(SortModseqLost):
         return found.group(1) + found.group(2) + b'%d' % (int(found.group(3)) - 1) + found.group(4)
 
 
-FAULTS = {'kept-over-create': KeptOverCreate, 'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
+FAULTS = {'store-last': StoreLast, 'torn-search': TornSearch, 'kept-over-create': KeptOverCreate, 'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
           'lost-candidate': LostCandidate, 'stale-flag-searched': StaleFlagSearched}

@@ -5,7 +5,7 @@ from imapjudge import dovecot, mailgen
 
 import queries
 import steps
-from op import Op
+from op import Op, sets_seen  # noqa: F401
 from searches import Searches
 
 SHARED = ('INBOX', 'Work', 'Archive')
@@ -15,7 +15,7 @@ FLAGS = ('\\Seen', '\\Answered', '\\Flagged', '\\Draft', '\\Deleted')
 FIELDS = ('Subject', 'From', 'To', 'Cc', 'Date', 'Message-ID', 'Received', 'References', 'Content-Type', 'X-Folded',
           'X-Twice', 'MIME-Version', 'In-Reply-To', 'X-None')
 WEIGHTS = {
-    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2, 'unknown': 0.3, 'anew': 0.1,
+    'select': 5, 'fetch': 30, 'uid_fetch': 22, 'store': 12, 'uid_store': 10, 'search': 12, 'uid_search': 14, 'sort': 2, 'thread': 1, 'together': 2, 'unknown': 0.3, 'anew': 0.1, 'pipeline': 1, 'amid': 1,
     'copy': 3, 'uid_copy': 3, 'move': 2, 'uid_move': 2, 'expunge': 3, 'uid_expunge': 2, 'close': 1, 'unselect': 1,
     'append': 5, 'append_binary': 0.7, 'append_several': 1.5, 'list_extended': 1.5, 'list_status': 1.5, 'status': 4, 'list': 2, 'lsub': 1, 'noop': 4, 'check': 1, 'idle': 2, 'create': 2, 'delete': 1,
     'rename': 1, 'subscribe': 1, 'enable': 1, 'relogin': 0.5, 'invalid': 3, 'capability': 0.5,
@@ -23,7 +23,7 @@ WEIGHTS = {
 }
 # Mixtures for a purpose (--preset): nothing but what is named.
 PRESETS = {
-    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'unknown': 0.3, 'anew': 0.5, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
+    'searches': {'search': 22, 'uid_search': 30, 'sort': 5, 'thread': 2, 'together': 5, 'unknown': 0.3, 'anew': 0.5, 'pipeline': 3, 'amid': 4, 'select': 3, 'fetch': 1, 'uid_fetch': 2, 'fetch_partial': 0.5, 'store': 5,
                  'uid_store': 6, 'copy': 1, 'uid_copy': 2, 'move': 1, 'uid_move': 1, 'expunge': 2, 'uid_expunge': 1,
                  'append': 6, 'close': 0.5, 'noop': 2, 'idle': 0.5, 'relogin': 0.5, 'outside': 2, 'enable': 0.3},
 }
@@ -51,7 +51,7 @@ class Generator:
 
     def __init__(self, seed, mails, weights=None, cut_in=0, names=None, avoided=()):
         self.names = names or Names()
-        self._avoided = avoided     # ids of allowed.toml
+        self.avoided = avoided     # ids of allowed.toml
         self.random = random.Random(seed)
         self.mails = mails
         self.weights = dict(WEIGHTS, **(weights or {}))
@@ -102,13 +102,15 @@ class Generator:
             return False
         if name in ('move', 'uid_move') and view.read_only:
             return False            # what MOVE does under EXAMINE is each server's own
-        if view.read_only and name in CHANGES and 'change-in-examine' in self._avoided:
+        if view.read_only and name in CHANGES and 'change-in-examine' in self.avoided:
             return False
         needs = {'move': 'MOVE', 'uid_move': 'MOVE', 'uid_expunge': 'UIDPLUS', 'unselect': 'UNSELECT'}
         if name in needs:
             return needs[name] in world.capabilities
+        if name == 'amid':
+            return len(self.busy(world)) > 0
         if name == 'together':
-            return len(self._busy(world)) > 1
+            return len(self.busy(world)) > 1
         if name == 'fetch_partial':
             return 'PARTIAL' in world.offered
         if name == 'sort':
@@ -128,7 +130,7 @@ class Generator:
 
     def _straight(self, numbers, last):
         """Ranges the right way round, where the server knows no others."""
-        if 'reversed-range' not in self._avoided:
+        if 'reversed-range' not in self.avoided:
             return numbers
         out = []
         for part in numbers.split(','):
@@ -211,7 +213,7 @@ class Generator:
             return pick.choice(('FLAGS', 'UID', 'INTERNALDATE', 'RFC822.SIZE', 'ENVELOPE', 'BODY', 'BODYSTRUCTURE'))
         if pick.random() < 0.15:
             item = pick.choice(('RFC822', 'RFC822.HEADER', 'RFC822.TEXT'))
-            return 'RFC822' if item == 'RFC822.TEXT' and 'rfc822-text' in self._avoided else item
+            return 'RFC822' if item == 'RFC822.TEXT' and 'rfc822-text' in self.avoided else item
         return pick.choice(('BODY.PEEK', 'BODY.PEEK', 'BODY')) + self._section()
 
     def items(self):
@@ -298,7 +300,7 @@ class Generator:
     def _elsewhere(self, box, view):
         """Not the mailbox that this session has open by EXAMINE, where the server minds."""
         is_examined = view.read_only and view.box == box
-        return self.names.scratch[0] if is_examined and 'append-in-examine' in self._avoided else box
+        return self.names.scratch[0] if is_examined and 'append-in-examine' in self.avoided else box
 
     def _target(self, world):
         pick = self.random
@@ -311,7 +313,7 @@ class Generator:
 
     def _few_uids(self, view):
         few = self.random.sample(view.uids(), min(len(view), self.random.choice((1, 1, 2, 3))))
-        if 'unsorted-copy' in self._avoided:
+        if 'unsorted-copy' in self.avoided:
             few.sort()
         return ','.join(map(str, few))
 
@@ -324,6 +326,9 @@ class Generator:
 
     def _uid_copy(self, world, session):
         return self._transfer('UID COPY', self._few_uids(world.views[session]), world, session)
+
+    def copy_to(self, box, world, session):
+        return Op(session, 'UID COPY', 'UID COPY %s "%s"' % (self._few_uids(world.views[session]), box))
 
     def _move(self, world, session):
         return self._transfer('MOVE', self._few_numbers(world.views[session]), world, session)
@@ -374,7 +379,10 @@ class Generator:
         pick = self.random
         small = [b for b in self.names.shared if world.size(b) < LARGEST_BOX]
         box = pick.choice((small or [self.names.scratch[0]]) * 4 + [self.names.scratch[1]])
-        box = self._elsewhere(box, world.views[session])
+        return self.append_to(self._elsewhere(box, world.views[session]), world, session)
+
+    def append_to(self, box, world, session):
+        pick = self.random
         number = pick.randrange(len(self.mails))
         flags = '(%s) ' % ' '.join(self.flag_list()) if pick.random() < 0.4 else ''
         return Op(session, 'APPEND', 'APPEND "%s" %s"%s" ' % (box, flags, self.mails[number].date), mail=number,
@@ -472,7 +480,7 @@ class Generator:
             'SEARCH XNOSUCH "a" SEEN', 'UID SEARCH SEEN XNOSUCH 5', 'SEARCH OR SEEN', 'UID SEARCH FROM', 'SEARCH CHARSET',
             'UID EXPUNGE', 'SEARCH NOT', 'SEARCH (SEEN', 'FETCH %s FLAGS' % top, 'STORE %s +FLAGS (\\Seen)' % top,
             'FETCH 1,,2 FLAGS', 'FETCH 1 BODY[', 'UID FETCH abc FLAGS', 'FETCH 1 BODY[]<0.0.1>'))
-        if '<0.0.1>' in text and 'malformed-partial' in self._avoided:
+        if '<0.0.1>' in text and 'malformed-partial' in self.avoided:
             text = 'XYZZY'
         if '{3+}' in text and 'LITERAL+' not in world.capabilities:
             text = 'XYZZY'
@@ -481,8 +489,10 @@ class Generator:
         return Op(session, verb, text, box=None, read_only=False, invalid=True, **more)
 
     def _outside(self, world, session):
+        return self.from_outside(self.random.choice(self.names.shared), world)
+
+    def from_outside(self, box, world):
         pick = self.random
-        box = pick.choice(self.names.shared)
         order = world.order(box)
         if not order or (pick.random() < 0.5 and world.size(box) < LARGEST_BOX):
             number = pick.randrange(len(self.mails))
@@ -529,17 +539,29 @@ class Generator:
     def _unknown(self, world, session):
         return self._asks(lambda world, session, _: self.searches.unknown(world, session), world, session, False)
 
+    def one(self, name, world, session, is_uid):
+        """A command of that kind, with UIDs or with numbers."""
+        if name in ('search', 'sort'):
+            return self._asks(getattr(self.searches, 'ask' if name == 'search' else name), world, session, is_uid)
+        return getattr(self, '_uid_' + name if is_uid else '_' + name)(world, session)
+
     def _anew(self, world, session):
         return steps.anew(self, world)
 
+    def _pipeline(self, world, session):
+        return steps.pipeline(self, world, session)
+
+    def _amid(self, world, session):
+        return steps.amid(self, world)
+
     @staticmethod
-    def _busy(world):
+    def busy(world):
         return [n for n, view in enumerate(world.views) if view.box is not None and len(view) and not world.idling[n]]
 
     def _together(self, world, session):
         """Several sessions search before any is answered; now and then the same."""
         pick = self.random
-        busy = self._busy(world)
+        busy = self.busy(world)
         ops, before = [], None
         for number in pick.sample(busy, pick.randint(2, len(busy))):
             if before is None or world.views[number].box != before.meta['box'] or pick.random() < 0.5:
@@ -559,8 +581,3 @@ def response_name(item):
     name = name.replace('BODY.PEEK', 'BODY', 1)
     label, _, partial = name.partition(']')
     return label + ']' + ('<%s>' % partial[1:-1].split('.')[0] if partial else '')
-
-
-def sets_seen(items):
-    """True when one of the response names stands for octets, so that a request without PEEK sets \\Seen."""
-    return any('[' in name or name in ('RFC822', 'RFC822.TEXT') for name in items)

@@ -12,6 +12,7 @@ from imapjudge import imapclient, wire
 from imapjudge.imapclient import Lit
 
 import anew
+import flights
 import generate
 import queries
 from answers import Answer, Comparer
@@ -181,6 +182,10 @@ class Judge:
             self._together([generate.Op.of_dict(one) for one in op.meta['ops']])
         elif op.verb == 'ANEW':
             self._anew(op)
+        elif op.verb == 'PIPELINE':
+            flights.pipelined(self, op)
+        elif op.verb == 'AMID':
+            flights.Amid(self, op).run()
         elif op.session is None:
             self.outside(op)
         elif op.verb == 'IDLE':
@@ -234,7 +239,7 @@ class Judge:
             return tuple(parts)
         return (text,)
 
-    def _drop_unfit(self, op):
+    def drop_unfit(self, op):
         """A replay without some commands, or twins whose modseqs went different ways, make some commands moot."""
         if op.verb == 'DONE':
             return not self.idling[op.session]
@@ -251,11 +256,11 @@ class Judge:
         return changed[0] != changed[1]
 
     def command(self, op):
-        if self._drop_unfit(op):
+        if self.drop_unfit(op):
             self.counts['(dropped)'] += 1
             return
         number = op.session
-        before = self._before(number)
+        before = self.before(number)
         if op.verb == 'DONE':
             if op.meta.get('watch'):
                 self._watch(number)
@@ -265,25 +270,25 @@ class Judge:
             results = self._ask(op)
             if results is None:
                 return
-        self._answered(op, results, before)
+        self.answered(op, results, before)
 
-    def _before(self, number):
+    def before(self, number):
         return [(s.views[number].box, s.views[number].read_only, s.views[number].messages) for s in self.sides]
 
     def _together(self, ops):
         """Commands of several sessions that change nothing, all sent before any is answered."""
         ops = [op for op in ops if self.direct.views[op.session].box == op.meta['box'] and len(self.direct.views[op.session])
-               and not self.idling[op.session] and not self._drop_unfit(op)]
+               and not self.idling[op.session] and not self.drop_unfit(op)]
         if self.trouble is not None and any(self.trouble.is_near(op) for op in ops):
             for op in ops:
                 self.command(op)
             return
-        before = [self._before(op.session) for op in ops]
+        before = [self.before(op.session) for op in ops]
         tags = [[side.clients[op.session].start(*self.parts(op, side)) for op in ops] for side in self.sides]
         results = [[side.clients[op.session].wait(tag) for op, tag in zip(ops, told)] for side, told in zip(self.sides, tags)]
         for op, old, direct, subject in zip(ops, before, *results):
             self.counts[op.verb] += 1
-            self._answered(op, [direct, subject], old)
+            self.answered(op, [direct, subject], old)
 
     def _anew(self, op):
         if self.trouble is not None and self.trouble.is_near(op):
@@ -295,9 +300,11 @@ class Judge:
         finally:
             work.close()
 
-    def _answered(self, op, results, before):
+    def answered(self, op, results, before):
+        self.compared(op, [Answer(op, side.views[op.session], result) for side, result in zip(self.sides, results)], before)
+
+    def compared(self, op, answers, before):
         number = op.session
-        answers = [Answer(op, side.views[number], result) for side, result in zip(self.sides, results)]
         direct, subject = answers
         if op.verb == 'STATUS':
             subject = self._status(op, direct, subject)
@@ -312,7 +319,7 @@ class Judge:
         if op.verb in ('SEARCH', 'UID SEARCH') and direct.status == 'OK' and not self.compare.is_relay:
             self._save_again(op)
         for side, answer, old in zip(self.sides, answers, before):
-            self._after(op, side, answer, old)
+            self.after(op, side, answer, old)
         if op.verb == 'SELECT' and direct.status == 'OK':
             self._selected(op, direct, subject)
         if op.verb == 'LOGOUT':
@@ -321,11 +328,11 @@ class Judge:
     def _same_modseqs(self, op, direct, subject):
         """Where the direct answer tells the highest modseq of what was found, so does the subject's, of its own."""
         box = op.meta.get('box')
-        if direct.search_modseq is None or subject.search_modseq is None or box in self.unsettled:
+        if subject.search_modseq is None or box in self.unsettled:
             return
         right, own = (queries.modseqs(op, answer, direct, side.truths[box])
                       for side, answer in zip(self.sides, (direct, subject)))
-        if direct.search_modseq in right and subject.search_modseq not in own:
+        if direct.search_modseq in right | {None} and own and subject.search_modseq not in own:
             raise Mismatch('search-modseq', '%s: told %d, should be of %s' % (box, subject.search_modseq, sorted(own)))
 
     def _save_again(self, op):
@@ -345,7 +352,7 @@ class Judge:
         tags = [side.clients[number].start(*self.parts(op, side)) for side in self.sides]
         return [side.clients[number].wait(tag) for side, tag in zip(self.sides, tags)]
 
-    def _after(self, op, side, answer, before):
+    def after(self, op, side, answer, before):
         """What the command did to the session."""
         view = side.views[op.session]
         verb = op.verb
@@ -575,7 +582,7 @@ class Judge:
         for truth, tag in again:
             truth.finish(truth.client.wait(tag))
         for side, number, tag in told:
-            self._noop(side, number, tag)
+            self.noop(side, number, tag)
         deadline = time.monotonic() + self.settings.settle
         self._same_truths(deadline)
         late = [s for s in sessions if not self._settled(*s)]
@@ -588,7 +595,7 @@ class Judge:
             self.counts['(NOOP again)'] += 1
             told = [(side, number, side.clients[number].start('NOOP')) for side, number in late]
             for side, number, tag in told:
-                self._noop(side, number, tag)
+                self.noop(side, number, tag)
             late = [s for s in late if not self._settled(*s)]
         outside = [number for side, number in sessions if side is self.subject and side.views[number].box in self.unsettled]
         for number in outside:
@@ -612,9 +619,9 @@ class Judge:
                 raise Mismatch('not-settled', view.contradictions(truth))
             self.counts['(outside again)'] += 1
             time.sleep(0.02)
-            self._noop(self.subject, number, client.start('NOOP'))
+            self.noop(self.subject, number, client.start('NOOP'))
 
-    def _noop(self, side, number, tag):
+    def noop(self, side, number, tag):
         result = side.clients[number].wait(tag)
         if not result.ok:
             raise Mismatch('status', '%s: NOOP answered %r' % (side.views[number].name, result.tagged))

@@ -27,3 +27,8 @@ class Op:
         if self.meta.get('cut'):
             more += ' (cut %s)' % self.meta['cut']
         return '%s: %s%s' % (who, self.text or self.verb, more)
+
+
+def sets_seen(items):
+    """True when one of the response names stands for octets, so that a request without PEEK sets \\Seen."""
+    return any('[' in name or name in ('RFC822', 'RFC822.TEXT') for name in items)

@@ -22,6 +22,8 @@ class Queries:
 
     def takes(self, op, side):
         """Is this side asked with the RETURN that is in the command?"""
+        if op.meta.get('plain'):
+            return False
         if side is not self._judge.direct or self._judge.compare.is_relay:
             return True
         if 'SORT' in op.verb:
@@ -167,7 +169,7 @@ def compare(op, direct, subject):
     is_any = bool(one.named())
     _same_found(op, one, other, '%r, subject %r' % (direct.result.untagged, subject.result.untagged))
     if is_any and is_same_form and (one.modseq is None) != (other.modseq is None):
-        raise Mismatch('thread-modseq' if 'THREAD' in op.verb else 'search-modseq',
+        raise Mismatch('thread-modseq' if 'THREAD' in op.verb else 'modseq-left-out' if one.modseq is None else 'search-modseq',
                        'direct %r, subject %r' % (direct.result.untagged, subject.result.untagged))
 
 
@@ -219,7 +221,10 @@ def _same_messages(one, other):
 
 def holds(op, subject, found):
     """Is the subject's answer right when the numbers @found match? An order is not looked at."""
-    other = Found(op, subject)
+    return fits(op, Found(op, subject), found)
+
+
+def fits(op, other, found):
     if other.esearch is None:
         return set(other.numbers) == found
     right = esearch_of(sorted(found), op.meta['returns'])

@@ -98,9 +98,15 @@ class Recheck:
         known here."""
         if '$' in op.text.split():
             return False
+        return queries.holds(op, answer, self._numbers(op, view))
+
+    def _numbers(self, op, view):
         right = self._found(op, view)
-        return queries.holds(op, answer, right if op.verb.startswith('UID') else {
-            n for n, uid in enumerate(view.uids(), 1) if uid in right})
+        return right if op.verb.startswith('UID') else {n for n, uid in enumerate(view.uids(), 1) if uid in right}
+
+    def numbers(self, op, view):
+        """What a SEARCH should find, where the direct answer may lack some; else None."""
+        return self._numbers(op, view) if may_lose(op.meta['tree']) else None
 
     def order(self, op, view, answer):
         """Is the order of a SORT right but for messages whose first keys are equal? Those stand in the same order where it

@@ -26,14 +26,16 @@ CAUGHT_AS = {
     'wrong-uidnext': {'select'},
     'fetch-twice': {'fetch-twice'},
     'missing-exists': {'not-settled', 'numbering'},
-    'search-short': {'search'},
+    'search-short': {'search', 'search-amid'},
     'split-line': {'fetch-split'},
     'early-expunge': {'expunge-forbidden'},
     'unasked-item': {'fetch-unasked'},
     'store-not-echoed': {'store-not-echoed'},
-    'ok-for-no': {'status'},
+    'ok-for-no': {'status', 'pipeline'},
     'append-elsewhere': {'code', 'mailbox', 'status', 'uidvalidity'},
-    **{name: {'search-modseq' if 'modseq' in name else 'search'} for name in faulty_search.FAULTS},
+    **{name: {'search-modseq'} if 'modseq' in name else {'search', 'search-amid'} for name in faulty_search.FAULTS},
+    'store-last': {'search', 'fetch-value'},
+    'torn-search': {'search-amid'},
 }
 
 
@@ -70,6 +72,7 @@ def test_plain_relay_passes(bench, seed, preset):
                      'IDLE'):
             assert judge.counts[verb] > 0, verb
         assert judge.counts['SORT'] + judge.counts['UID SORT'] > 0
+        assert preset is None or min(judge.counts[verb] for verb in ('ANEW', 'PIPELINE', 'AMID')) > 0
 
 
 def test_every_fault_has_its_verdict():

@@ -307,6 +307,21 @@ class IMAPClient:
         self.send_raw(b''.join(out))
         return tag
 
+    def start_all(self, commands):
+        """Several of them, each a sequence of parts, in one write; none has a literal to wait with. Returns the tags."""
+        tags, out = [], []
+        for parts in commands:
+            tags.append(self.new_tag())
+            out.append(tags[-1].encode() + b' ')
+            for part in parts:
+                if isinstance(part, Lit):
+                    out += [b'{%d+}\r\n' % len(part.data), part.data]
+                else:
+                    out.append(part.encode('utf-8') if isinstance(part, str) else part)
+            out.append(b'\r\n')
+        self.send_raw(b''.join(out))
+        return tags
+
     def _wait_continue(self, tag):
         while True:
             response = self.read_response()
@@ -330,6 +345,13 @@ class IMAPClient:
         while tag not in self._done:
             self._file(self.read_response(deadline - time.monotonic()))
         return self._done.pop(tag)
+
+    def wait_all(self, tags):
+        """The results of started commands in the order in which they were done."""
+        deadline = time.monotonic() + self.timeout
+        while not set(tags) <= set(self._done):
+            self._file(self.read_response(deadline - time.monotonic()))
+        return {tag: self._done.pop(tag) for tag in list(self._done) if tag in tags}
 
     def cmd(self, *parts, timeout=None, tag=None):
         """Send a command and wait: cmd('APPEND x ', Lit(b'...')) -> Result."""
