@@ -74,7 +74,9 @@ enum search_class {
     SEARCH_USES_MODSEQ = 32,
     SEARCH_USES_RECENT = 64,
     SEARCH_USES_8BIT = 128, /* a string is not ASCII */
-    SEARCH_IS_ODD = 256     /* a day that there is not: servers differ, one may refuse it */
+    SEARCH_IS_ODD = 256,    /* a day that there is not, or before 1970, or a size beyond 32 bits:
+                               servers differ, one may refuse it */
+    SEARCH_IS_TANGLED = 512 /* of a canonical tree: see imap/searchcanon.h */
 };
 
 /* An argument of an unknown key, written anew as what it was. */

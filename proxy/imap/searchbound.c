@@ -30,29 +30,41 @@ static uint64_t day_of(struct slice date)
     return (number_at(date, dash + 5) * 12 + month) * 32 + number_at(date, 0);
 }
 
+enum searchkey_family searchkey__family(enum search_key key)
+{
+    static const unsigned char families[SEARCH_KEYS] = {
+        [SEARCH_LARGER] = SEARCHKEY_SIZE,          [SEARCH_SMALLER] = SEARCHKEY_SIZE,
+        [SEARCH_BEFORE] = SEARCHKEY_ARRIVAL,       [SEARCH_ON] = SEARCHKEY_ARRIVAL,
+        [SEARCH_SINCE] = SEARCHKEY_ARRIVAL,        [SEARCH_OLDER] = SEARCHKEY_ARRIVAL,
+        [SEARCH_YOUNGER] = SEARCHKEY_ARRIVAL,      [SEARCH_SENTBEFORE] = SEARCHKEY_SENT,
+        [SEARCH_SENTON] = SEARCHKEY_SENT,          [SEARCH_SENTSINCE] = SEARCHKEY_SENT,
+        [SEARCH_SAVEDBEFORE] = SEARCHKEY_SAVED,    [SEARCH_SAVEDON] = SEARCHKEY_SAVED,
+        [SEARCH_SAVEDSINCE] = SEARCHKEY_SAVED,
+    };
+    return families[key];
+}
+
 bool searchkey__bound(const struct search_node *leaf, uint64_t *width_out)
 {
-    if ((leaf->classes & SEARCH_IS_ODD) != 0) {
-        return false;
-    }
     switch ((unsigned)leaf->key) {
     case SEARCH_BEFORE:
     case SEARCH_SENTBEFORE:
     case SEARCH_SAVEDBEFORE:
         *width_out = day_of(leaf->text);
-        return true;
+        break;
     case SEARCH_SINCE:
     case SEARCH_SENTSINCE:
     case SEARCH_SAVEDSINCE:
         *width_out = UINT32_MAX - day_of(leaf->text);
-        return true;
+        break;
     case SEARCH_SMALLER:
         *width_out = leaf->number;
-        return leaf->number <= UINT32_MAX;
+        break;
     case SEARCH_LARGER:
         *width_out = UINT32_MAX - leaf->number;
-        return leaf->number <= UINT32_MAX;
+        break;
     default:
         return false;
     }
+    return (leaf->classes & SEARCH_IS_ODD) == 0;
 }

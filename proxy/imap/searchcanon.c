@@ -5,14 +5,15 @@
 #include "grow_p.h"
 #include "imap/emit.h"
 #include "searchkey_p.h"
+#include "searchorder_p.h"
+#include "searchtangle_p.h"
 
 /* Built from the leaves upwards: each node is made from children that are canonical already.
- *   What is not for the upstream alone has its NOTs at leaves and parts (De Morgan); in a part the
- * first child is never a NOT: else the dual of the negated children is there, under a NOT.  So
- * `NOT a NOT b` and `NOT OR a b` are one, and the positive is what is asked and remembered.
+ *   What is not for the upstream alone has its NOTs at leaves and pure nodes (De Morgan); in a pure
+ * node, which only the upstream answers, the first child is never a NOT: else the dual of the negated
+ * children is there, under a NOT.  So `NOT a NOT b` and `NOT OR a b` are one, and the positive is what
+ * is asked and remembered.
  *   Depth is bounded by the parser: nothing here makes a tree deeper but one grouping per level. */
-
-enum { WHO = SEARCH_IS_MUTABLE | SEARCH_IS_IMMUTABLE | SEARCH_IS_VOLATILE };
 
 struct nodes {
     struct search_node **at;
@@ -44,89 +45,10 @@ static struct search_node *new_node(struct arena *arena, enum search_key key)
     return node;
 }
 
-/* --- order -------------------------------------------------------------------------------------- */
-
-static struct slice word_of(const struct search_node *node)
-{
-    switch ((unsigned)node->key) {
-    case SEARCH_AND:
-        return SLICE("(");
-    case SEARCH_OR:
-        return SLICE("OR");
-    case SEARCH_NOT:
-        return SLICE("NOT");
-    case SEARCH_FUZZY:
-        return SLICE("FUZZY");
-    case SEARCH_SEQ:
-        return SLICE("");
-    case SEARCH_UNKNOWN:
-        return node->text;
-    default:
-        return slice_str(searchkey__row(node)->name);
-    }
-}
-
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static int compare_sets(const struct seqset *a, const struct seqset *b)
-{
-    int order = compare_numbers(a->is_saved, b->is_saved);
-    for (size_t i = 0; i < a->n && i < b->n && order == 0; i++) {
-        order = compare_numbers(a->parts[i].first, b->parts[i].first);
-        order = order != 0 ? order : compare_numbers(a->parts[i].last, b->parts[i].last);
-    }
-    return order != 0 ? order : compare_numbers(a->n, b->n);
-}
-
-static int compare_tokens(const struct search_node *a, const struct search_node *b)
-{
-    int order = 0;
-    for (size_t i = 0; i < a->tokens_n && i < b->tokens_n && order == 0; i++) {
-        order = slice_cmp(a->tokens[i].text, b->tokens[i].text);
-        order = order != 0 ? order
-                           : compare_numbers(a->tokens[i].is_string, b->tokens[i].is_string);
-    }
-    return order != 0 ? order : compare_numbers(a->tokens_n, b->tokens_n);
-}
-
-static int compare(const struct search_node *a, const struct search_node *b);
-
-/* By word, arguments, children. */
-static int compare_positive(const struct search_node *a, const struct search_node *b)
-{
-    int order = slice_cmp(word_of(a), word_of(b));
-    order = order != 0 ? order : compare_numbers(a->key, b->key);
-    order = order != 0 ? order : slice_cmp(a->field, b->field);
-    order = order != 0 ? order : slice_cmp(a->text, b->text);
-    order = order != 0 ? order : compare_numbers(a->number, b->number);
-    order = order != 0 ? order : compare_sets(&a->set, &b->set);
-    order = order != 0 ? order : compare_tokens(a, b);
-    const struct search_node *left = a->child, *right = b->child;
-    for (; order == 0 && left != NULL && right != NULL; left = left->next, right = right->next) {
-        order = compare(left, right);
-    }
-    return order != 0 ? order : compare_numbers(left != NULL, right != NULL);
-}
-
-static const struct search_node *positive(const struct search_node *node)
-{
-    return node->key == SEARCH_NOT ? node->child : node;
-}
-
-/* The same in every process, and 0 only for equal trees.  A NOT stands where its child would, behind
- * it. */
-static int compare(const struct search_node *a, const struct search_node *b)
-{
-    int order = compare_positive(positive(a), positive(b));
-    return order != 0 ? order : compare_numbers(a->key == SEARCH_NOT, b->key == SEARCH_NOT);
-}
-
 static int by_order(const void *a, const void *b)
 {
-    return compare(*(struct search_node *const *)a, *(struct search_node *const *)b);
+    return searchorder__compare(*(struct search_node *const *)a,
+                                *(struct search_node *const *)b);
 }
 
 static void sort_unique(struct nodes *nodes)
@@ -136,7 +58,7 @@ static void sort_unique(struct nodes *nodes)
         qsort(nodes->at, nodes->n, sizeof(nodes->at[0]), by_order);
     }
     for (size_t i = 0; i < nodes->n; i++) {
-        if (i == 0 || compare(nodes->at[kept - 1], nodes->at[i]) != 0) {
+        if (i == 0 || searchorder__compare(nodes->at[kept - 1], nodes->at[i]) != 0) {
             nodes->at[kept++] = nodes->at[i];
         }
     }
@@ -166,12 +88,6 @@ static enum search_key dual(enum search_key key)
     return key == SEARCH_AND ? SEARCH_OR : SEARCH_AND;
 }
 
-/* For the upstream alone, and to be remembered or not as a whole. */
-static bool is_pure(unsigned classes)
-{
-    return (classes & WHO) == SEARCH_IS_IMMUTABLE || (classes & WHO) == SEARCH_IS_VOLATILE;
-}
-
 static struct search_node *join(struct nodes *nodes, enum search_key key);
 static void add_flat(struct nodes *nodes, enum search_key key, struct search_node *node);
 
@@ -193,7 +109,7 @@ static struct search_node *negate(struct arena *arena, struct search_node *node)
     if (node == NULL || node->key == SEARCH_NOT) {
         return node != NULL ? node->child : NULL;
     }
-    if ((node->key != SEARCH_AND && node->key != SEARCH_OR) || is_pure(node->classes)) {
+    if ((node->key != SEARCH_AND && node->key != SEARCH_OR) || searchkey__is_pure(node->classes)) {
         return negative(arena, node);
     }
     for (struct search_node *child = node->child, *next; child != NULL; child = next) {
@@ -239,7 +155,7 @@ static void keep(struct nodes *nodes, unsigned who, bool is_of_it)
 {
     size_t kept = 0;
     for (size_t i = 0; i < nodes->n; i++) {
-        if (((nodes->at[i]->classes & WHO) == who) == is_of_it) {
+        if (((nodes->at[i]->classes & SEARCHKEY_WHO) == who) == is_of_it) {
             nodes->at[kept++] = nodes->at[i];
         }
     }
@@ -265,7 +181,7 @@ static void group(struct nodes *nodes, enum search_key key, unsigned who)
 {
     struct nodes some = {.arena = nodes->arena};
     for (size_t i = 0; i < nodes->n; i++) {
-        if ((nodes->at[i]->classes & WHO) == who) {
+        if ((nodes->at[i]->classes & SEARCHKEY_WHO) == who) {
             add(&some, nodes->at[i]);
         }
     }
@@ -279,7 +195,8 @@ static void group(struct nodes *nodes, enum search_key key, unsigned who)
 static bool is_upside_down(const struct nodes *nodes, enum search_key key)
 {
     const struct search_node *first = nodes->at[0], *second = nodes->at[1];
-    bool is_pair = compare_positive(positive(first), positive(second)) == 0;
+    bool is_pair = searchorder__compare_positive(searchorder__positive(first),
+                                                 searchorder__positive(second)) == 0;
     return is_pair ? key == SEARCH_OR : first->key == SEARCH_NOT;
 }
 
@@ -309,16 +226,17 @@ static void join_bounds(struct nodes *nodes, enum search_key key)
     size_t kept = 0;
     for (size_t i = 0; i < nodes->n; i++) {
         struct search_node *node = nodes->at[i];
+        const struct search_node *leaf = searchorder__positive(node);
         uint64_t width;
         bool is_negative = node->key == SEARCH_NOT;
         bool wants_wide = (key == SEARCH_OR) != is_negative;
-        bool is_bound = searchkey__bound(positive(node), &width);
-        size_t *place = &bounds[positive(node)->key][is_negative].place;
-        uint64_t *best = &bounds[positive(node)->key][is_negative].width;
+        bool is_bound = searchkey__bound(leaf, &width);
+        size_t *place = &bounds[leaf->key][is_negative].place;
+        uint64_t *best = &bounds[leaf->key][is_negative].width;
         if (!is_bound || *place == 0) {
             nodes->at[kept++] = node;
-            *place = is_bound ? kept : 0;
-            *best = is_bound ? width : 0;
+            *place = is_bound ? kept : *place;
+            *best = is_bound ? width : *best;
         } else if (width != *best && (width > *best) == wants_wide) {
             nodes->at[*place - 1] = node;
             *best = width;
@@ -350,7 +268,7 @@ static struct search_node *join(struct nodes *nodes, enum search_key key)
     for (size_t i = 0; i < nodes->n; i++) {
         classes |= nodes->at[i]->classes;
     }
-    return is_pure(classes) ? join_pure(nodes, key) : linked(nodes, key);
+    return searchkey__is_pure(classes) ? join_pure(nodes, key) : linked(nodes, key);
 }
 
 /* --- the tree ----------------------------------------------------------------------------------- */
@@ -407,7 +325,7 @@ enum status search_normalize(const struct search_node *root, struct arena *arena
                              struct search_node **out)
 {
     *out = normal(arena, root);
-    if (*out == NULL || arena->failed) {
+    if (*out == NULL || arena->failed || searchtangle__mark(*out, arena) != OK) {
         *out = NULL;
         return LIMIT;
     }
@@ -419,15 +337,16 @@ enum status search_normalize(const struct search_node *root, struct arena *arena
 
 bool search_is_part(const struct search_node *node)
 {
-    unsigned who = node->classes & WHO;
-    return node->key != SEARCH_NOT && (who == SEARCH_IS_IMMUTABLE || who == SEARCH_IS_VOLATILE);
+    return node->key != SEARCH_NOT && searchkey__is_pure(node->classes) &&
+           (node->classes & SEARCH_IS_TANGLED) == 0;
 }
 
 static void check_plain(void *arg, const struct search_node *leaf)
 {
     bool *is_plain = arg;
     bool is_old = leaf->key <= SEARCH_SENTSINCE && leaf->key != SEARCH_MODSEQ;
-    *is_plain = *is_plain && (is_old || leaf->key == SEARCH_LARGER || leaf->key == SEARCH_SMALLER);
+    bool is_size = leaf->key == SEARCH_LARGER || leaf->key == SEARCH_SMALLER;
+    *is_plain = *is_plain && (is_old || is_size) && (leaf->classes & SEARCH_IS_ODD) == 0;
 }
 
 static bool is_utf8(struct slice charset)
@@ -446,18 +365,24 @@ static bool is_8bit(const struct search_node *node)
     return (node->classes & SEARCH_USES_8BIT) != 0;
 }
 
+static bool is_volatile(const struct search_node *node)
+{
+    return (node->classes & SEARCH_IS_VOLATILE) != 0;
+}
+
 static enum status find_parts(const struct search_node *node, struct slice charset,
                               struct search_part *out, size_t *n_out)
 {
+    bool is_whole = (node->classes & SEARCH_IS_TANGLED) != 0 && is_volatile(node);
+    if (is_whole || (search_is_part(node) && *n_out == SEARCH_PARTS_MAX)) {
+        return LIMIT;
+    }
     if (search_is_part(node)) {
-        if (*n_out == SEARCH_PARTS_MAX) {
-            return LIMIT;
-        }
         bool is_plain = is_plain_charset(charset, is_8bit(node));
         search_visit(node, check_plain, &is_plain);
         out[(*n_out)++] = (struct search_part){
             .node = node,
-            .is_volatile = (node->classes & SEARCH_IS_VOLATILE) != 0,
+            .is_volatile = is_volatile(node),
             .is_plain = is_plain};
         return OK;
     }

@@ -47,6 +47,13 @@ static struct slice take_string(struct parse *p, struct search_node *node)
     return text;
 }
 
+/* Cyrus refuses the year 1, others may not know what was before theirs began. */
+static bool is_usual_day(struct slice canonical)
+{
+    struct slice year = slice_sub(canonical, canonical.len - 4, canonical.len);
+    return date_exists(canonical) && slice_cmp(year, SLICE("1970")) >= 0;
+}
+
 static void take_date(struct parse *p, struct search_node *node)
 {
     char canonical[DATE_TEXT_MAX + 1];
@@ -55,7 +62,7 @@ static void take_date(struct parse *p, struct search_node *node)
         lexer_fail(p->lx, SYNTAX);
         return;
     }
-    node->classes |= date_exists(slice_str(canonical)) ? 0 : SEARCH_IS_ODD;
+    node->classes |= is_usual_day(slice_str(canonical)) ? 0 : SEARCH_IS_ODD;
     node->text = arena_copy(p->arena, slice_str(canonical));
     if (node->text.data == NULL) {
         lexer_fail(p->lx, LIMIT);
@@ -90,6 +97,13 @@ static void take_set(struct parse *p, struct search_node *node)
     }
 }
 
+/* RFC 3501 9: a number has 32 bits.  Dovecot takes 64, Cyrus ends the session above 31. */
+static void mark_size(struct search_node *node)
+{
+    bool is_size = node->key == SEARCH_LARGER || node->key == SEARCH_SMALLER;
+    node->classes |= is_size && node->number > UINT32_MAX ? SEARCH_IS_ODD : 0;
+}
+
 static void take_args(struct parse *p, const struct searchkey_row *row, struct search_node *node)
 {
     if (row->args != SEARCHKEY_NONE) {
@@ -115,6 +129,7 @@ static void take_args(struct parse *p, const struct searchkey_row *row, struct s
         break;
     case SEARCHKEY_NUMBER:
         node->number = lexer_number64(p->lx);
+        mark_size(node);
         break;
     case SEARCHKEY_MODSEQ:
         take_modseq(p, node);

@@ -29,7 +29,8 @@ struct search_sets {
  * work, zeroed before.  search_run_begin(), then search_run_step() each time the job runs until it is
  * STEP_DONE (it calls session_wake()), then read the result; search_run_fini() at the end, or at any
  * time before (a session that closes): what is under way is let go of.
- * The job's criteria become canonical by it, with their set leaves in run->sets. */
+ * The job's criteria become canonical by it, but where they go whole, with their set leaves in
+ * run->sets. */
 enum search_phase {
     SEARCH_FRESHEN,  /* flags are asked for: the model is made fresh */
     SEARCH_MODSEQS,  /* modseqs are: what the model does not know of them */
@@ -61,6 +62,7 @@ struct search_run {
     bool is_refreshed, has_asked_past;
     bool has_modseq; /* a criterion is MODSEQ */
     uint32_t below;  /* UIDNEXT as it was told, when which messages there are was not known; else 0 */
+    struct search_node *written; /* the criteria as they were parsed */
     struct search_sets sets;
     struct refresh_request *refresh;
     struct past past;

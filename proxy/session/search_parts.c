@@ -147,8 +147,7 @@ void search__need(struct search_run *run, const struct search_need *need)
  * accepted, and that not every server knows, though no message depends on them. */
 static bool is_doubtful(const struct search_run_part *part)
 {
-    const unsigned odd = SEARCH_USES_8BIT | SEARCH_IS_ODD;
-    bool is_plain = part->part.is_plain && (part->part.node->classes & odd) == 0;
+    bool is_plain = part->part.is_plain && (part->part.node->classes & SEARCH_USES_8BIT) == 0;
     return !is_plain && !part->was_accepted;
 }
 

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "search_p.h"
 
-static const struct search_node *root_of(const struct search_run *run)
+static struct search_node *root_of(const struct search_run *run)
 {
     return run->job->parsed.args.search.root;
 }
@@ -31,12 +31,29 @@ void search__fail(struct search_run *run, enum status st, const char *text)
     buf_add_str(&run->refusal, text);
 }
 
+/* False: it is over. */
+static bool prepare(struct search_run *run)
+{
+    enum status st = search_prepare(run->session, run->job, &run->sets);
+    if (st == LIMIT) {
+        search__fail(run, st, "NO [LIMIT] Search too complex");
+    } else if (st != OK) {
+        search__fail(run, st, "BAD Invalid messageset");
+    }
+    return st == OK;
+}
+
+/* As the client wrote it: a server may be wrong about one form of what it is right about in another. */
 static void go_whole(struct search_run *run)
 {
     search__forget_parts(run);
     search__forget_leaves(run);
     bitmap_destroy(&run->universe); /* what the upstream tells is not cut to it */
-    run->phase = SEARCH_WHOLE;
+    run->job->parsed.args.search.root = run->written;
+    search_sets_fini(&run->sets);
+    if (prepare(run)) {
+        run->phase = SEARCH_WHOLE;
+    }
 }
 
 /* The owner may want to ask something else instead. */
@@ -48,33 +65,37 @@ static bool stops(struct search_run *run)
 }
 
 /* Which messages there are is not known: those that a part's answer names are. */
-static bool selects_by_part(const struct search_node *root)
+static bool selects_by_part(const struct search_node *node)
 {
-    const struct search_node *child = root->key == SEARCH_AND ? root->child : NULL;
-    if (search_is_part(root)) {
-        return true;
+    bool is_and = node->key == SEARCH_AND;
+    if (search_is_part(node) || (!is_and && node->key != SEARCH_OR)) {
+        return search_is_part(node);
     }
-    while (child != NULL && !search_is_part(child)) {
-        child = child->next;
+    for (const struct search_node *child = node->child; child != NULL; child = child->next) {
+        if (selects_by_part(child) == is_and) {
+            return is_and; /* one is enough for an AND, an OR needs all */
+        }
     }
-    return child != NULL;
+    return !is_and;
 }
 
-/* False: the criteria are too many, or in a charset that nothing is known of here. */
+/* False: the criteria are too many, or not to be taken apart, or in a charset that nothing is known of
+ * here. */
 static bool is_fit(struct search_run *run)
 {
     struct args_search *args = &run->job->parsed.args.search;
-    struct search_node *canonical;
-    if (search_normalize(args->root, &run->job->arena, &canonical) != OK) {
-        return false;
-    }
-    args->root = canonical;
     if (search__find_parts(run) != OK || (run->parts_n == 0 && !is_known_charset(args->charset))) {
         return false;
     }
-    bool needs_flags = run->parts_n == 0 || search__uses_flags(canonical);
+    bool needs_flags = run->parts_n == 0 || search__uses_flags(args->root);
     bool has_flags = run->below == 0 && feed_knows(run->session->feed) == FEED_KNOWS_FLAGS;
-    return (!needs_flags || has_flags) && (run->below == 0 || selects_by_part(canonical));
+    return (!needs_flags || has_flags) && (run->below == 0 || selects_by_part(args->root));
+}
+
+static bool make_canonical(struct search_run *run)
+{
+    struct args_search *args = &run->job->parsed.args.search;
+    return search_normalize(run->written, &run->job->arena, &args->root) == OK && is_fit(run);
 }
 
 void search_run_begin(struct search_run *run, struct session *session, struct job *job)
@@ -86,13 +107,10 @@ void search_run_begin(struct search_run *run, struct session *session, struct jo
     run->below = session->view == NULL ? session->feed_user.told.uidnext : 0;
     buf_init(&run->refusal, 64 * 1024);
     run->has_modseq = (root_of(run)->classes & SEARCH_USES_MODSEQ) != 0;
-    bool is_whole = !is_fit(run);
-    enum status st = search_prepare(session, job, &run->sets);
-    if (st == LIMIT) {
-        search__fail(run, st, "NO [LIMIT] Search too complex");
-    } else if (st != OK) {
-        search__fail(run, st, "BAD Invalid messageset");
-    } else if (is_whole) {
+    run->written = root_of(run);
+    if (make_canonical(run)) {
+        (void)prepare(run);
+    } else {
         go_whole(run);
     }
 }

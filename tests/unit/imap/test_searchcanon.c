@@ -100,6 +100,11 @@ static void forms(void **state)
         {"OR LARGER 10 OR FROM a OR LARGER 9 NOT SMALLER 9", "OR FROM \"a\" OR LARGER 9 NOT SMALLER 9"},
         {"SINCE 1-Feb-2026 SENTSINCE 2-Feb-2026", "SENTSINCE 2-Feb-2026 SINCE 1-Feb-2026"},
         {"ON 1-Feb-2026 ON 2-Feb-2026", "ON 1-Feb-2026 ON 2-Feb-2026"},
+        /* but what the upstream may have to refuse stays */
+        {"SMALLER 5 SMALLER 4294967296 SMALLER 3 FROM a SMALLER 4", "FROM \"a\" SMALLER 3 SMALLER 4294967296"},
+        {"LARGER 5 LARGER 4294967295 LARGER 4294967296", "LARGER 4294967295 LARGER 4294967296"},
+        {"SINCE 1-Jan-0001 SINCE 1-Jan-1970 SINCE 31-Dec-1969 SINCE 2-Jan-1970",
+         "SINCE 1-Jan-0001 SINCE 2-Jan-1970 SINCE 31-Dec-1969"},
         /* nothing goes that the upstream may have to refuse */
         {"NOT ALL FROM a SEEN", "NOT ALL FROM \"a\""},
         {"OR ALL X-FOO", "OR ALL (X-FOO)"},
@@ -348,6 +353,11 @@ static void parts_are_what_the_upstream_answers(void **state)
         {"EMAILID a", "?EMAILID a"},
         {"FUZZY SUBJECT x FROM a", "FROM \"a\";!?FUZZY SUBJECT \"x\""},
         {"X-GM-RAW x X-FOO 5 SEEN", "!?(X-FOO 5 X-GM-RAW \"x\")"},
+        {"LARGER 4294967295", "LARGER 4294967295"},
+        {"LARGER 4294967296", "?LARGER 4294967296"},
+        {"OR FROM a SMALLER 4294967296", "?OR FROM \"a\" SMALLER 4294967296"},
+        {"SINCE 1-Jan-1970", "SINCE 1-Jan-1970"},
+        {"SENTON 31-Dec-1969", "?SENTON 31-Dec-1969"},
     };
     for (size_t i = 0; i < COUNT(pairs); i++) {
         assert_string_equal(parts(pairs[i][0], ""), pairs[i][1]);
@@ -356,6 +366,57 @@ static void parts_are_what_the_upstream_answers(void **state)
     assert_false(search_is_part(normal("SEEN")));
     assert_false(search_is_part(normal("SEEN FROM a")));
     assert_true(search_is_part(normal("FUZZY SEEN")));
+}
+
+/* What stands twice in a tree is asked by itself, and so is what stands beside it. */
+static void tangled_trees_are_asked_in_pieces(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"FROM a NOT FROM a", "FROM \"a\";FROM \"a\""},
+        {"NOT (FROM a NOT FROM a) SEEN", "FROM \"a\";FROM \"a\""},
+        {"OR FROM a NOT OR OR TO b SUBJECT c NOT TO b", "FROM \"a\";SUBJECT \"c\";TO \"b\";TO \"b\""},
+        {"OR (FROM a TO b) (FROM a CC c)", "(CC \"c\" FROM \"a\");(FROM \"a\" TO \"b\")"},
+        {"OR (FROM a TO b) (CC a TO c)", "OR (CC \"a\" TO \"c\") (FROM \"a\" TO \"b\")"},
+        {"OR (FROM a TO b) (HEADER From a CC c)", "(CC \"c\" HEADER \"from\" \"a\");(FROM \"a\" TO \"b\")"},
+        {"OR (BODY \"\" TO b) (TEXT \"\" CC c)", "(BODY \"\" TO \"b\");(CC \"c\" TEXT \"\")"},
+        /* bounds beside each other are one interval; elsewhere in the tree Dovecot mixes them up */
+        {"SINCE 1-Feb-2026 NOT SINCE 3-Feb-2026 BEFORE 3-Feb-2026",
+         "(BEFORE 3-Feb-2026 SINCE 1-Feb-2026 NOT SINCE 3-Feb-2026)"},
+        {"LARGER 1 OR FROM a SMALLER 9", "LARGER 1;OR FROM \"a\" SMALLER 9"},
+        {"LARGER 1 OR FROM a SINCE 1-Feb-2026", "(LARGER 1 OR FROM \"a\" SINCE 1-Feb-2026)"},
+        {"SENTON 1-Feb-2026 OR FROM a SINCE 1-Feb-2026", "(OR FROM \"a\" SINCE 1-Feb-2026 SENTON 1-Feb-2026)"},
+        {"OR (SINCE 1-Feb-2026 BEFORE 3-Feb-2026) (ON 9-Feb-2026 FROM a)",
+         "(BEFORE 3-Feb-2026 SINCE 1-Feb-2026);(FROM \"a\" ON 9-Feb-2026)"},
+        {"OR ON 1-Feb-2026 ON 2-Feb-2026", "OR ON 1-Feb-2026 ON 2-Feb-2026"},
+        {"LARGER 4294967296 LARGER 1", "LARGER 1;?LARGER 4294967296"},
+        /* as deep as it takes */
+        {"OR (FROM a OR TO b (CC c FROM a)) (OR CC e FROM f TO b)",
+         "FROM \"a\";OR (CC \"c\" FROM \"a\") TO \"b\";(OR CC \"e\" FROM \"f\" TO \"b\")"},
+        /* what the model answers does not count, nor what is in another part */
+        {"OR (SEEN FROM a) (UNSEEN FROM a)", "FROM \"a\";FROM \"a\""},
+        {"OR (SEEN FROM a TO b) (UNSEEN FROM a CC b)", "(CC \"b\" FROM \"a\");(FROM \"a\" TO \"b\")"},
+    };
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        assert_string_equal(parts(pairs[i][0], ""), pairs[i][1]);
+    }
+}
+
+/* One moment, one question. */
+static void tangled_and_volatile_goes_whole(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "X-FOO 1 NOT X-FOO 1",
+        "SEEN FROM a OR (OLDER 5 X-FOO 1) (YOUNGER 5 X-FOO 2)",
+        "OR (X-GM-RAW a X-FOO 1) (X-GM-RAW a X-FOO 2)",
+    };
+    struct search_part at[SEARCH_PARTS_MAX];
+    size_t n;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_int_equal(search_parts(normal(texts[i]), SLICE(""), at, &n), LIMIT);
+    }
+    assert_string_equal(parts("OR OLDER 5 YOUNGER 3", ""), "!?OR OLDER 5 YOUNGER 3");
 }
 
 static void names_carry_the_charset_that_matters(void **state)
@@ -412,6 +473,8 @@ int main(void)
         TEST(what_must_differ),
         TEST(equal_meanings_have_one_form),
         TEST(parts_are_what_the_upstream_answers),
+        TEST(tangled_trees_are_asked_in_pieces),
+        TEST(tangled_and_volatile_goes_whole),
         TEST(names_carry_the_charset_that_matters),
         TEST(bounds),
     };

@@ -385,15 +385,18 @@ static void answer_needs(struct plain_world *world, const struct search_needs *n
     }
 }
 
-static void plain_evaluate(struct plain_world *world, const struct search_node *parsed,
+/* False: it goes whole. */
+static bool plain_evaluate(struct plain_world *world, const struct search_node *parsed,
                            const struct search_node *canonical)
 {
     const struct search_eval_ops plain = {.leaf = plain_leaf, .part = plain_part};
     struct search_needs needs;
+    if (search_parts(canonical, SLICE(""), world->part, &world->part_n) == LIMIT) {
+        return false;
+    }
     struct bitmap *universe = bitmap_create();
     struct bitmap *yes = bitmap_create();
     bitmap_add(universe, 1, MESSAGES);
-    assert_int_equal(search_parts(canonical, SLICE(""), world->part, &world->part_n), OK);
     for (size_t i = 0; i < world->part_n; i++) {
         world->known[i] = bitmap_create();
         world->hit[i] = bitmap_create();
@@ -412,12 +415,13 @@ static void plain_evaluate(struct plain_world *world, const struct search_node *
     }
     bitmap_destroy(&universe);
     bitmap_destroy(&yes);
+    return true;
 }
 
 static void a_search_is_answered_as_it_was_meant(void **state)
 {
     (void)state;
-    unsigned seed = 6;
+    unsigned seed = 6, answered = 0;
     struct buf text;
     buf_init(&text, 0);
     for (int round = 0; round < 3000; round++) {
@@ -430,9 +434,10 @@ static void a_search_is_answered_as_it_was_meant(void **state)
         lexer_init(&lx, unit_of(buf_slice(&text)), LEXER_LENIENT);
         assert_int_equal(search_parse(&lx, &test_arena, &parsed), OK);
         assert_int_equal(search_normalize(parsed, &test_arena, &canonical), OK);
-        plain_evaluate(&world, parsed, canonical);
+        answered += plain_evaluate(&world, parsed, canonical);
         arena_reset(&test_arena);
     }
+    assert_true(answered > 2000);
     buf_fini(&text);
 }
 
