@@ -1,10 +1,11 @@
 /* Servers make criteria simpler before they evaluate them, and some make them wrong by it.  Dovecot 2.3
  * takes what it finds in several branches of a tree out of them, and drops a branch for another that says
  * the same, not always minding NOTs: `OR FROM a NOT OR OR TO b SUBJECT c NOT TO b` selects more than FROM
- * a.  Of bounds it makes one.  How wrong it is depends on how the criteria are written, so that a client's
- * own words may be answered rightly, and their canonical form not.
- *   What it never has to do with is a tree in which each leaf is another one, and all bounds of a family
- * stand beside each other.  Any other is tangled. */
+ * a.  Of two bounds in a list it makes one, and minds no NOT either; lists it joins when something between
+ * them has gone: `OR NOT LARGER 700 (NOT LARGER 3000 BODY "")`.  How wrong it is depends on how the
+ * criteria are written, so that a client's own words may be answered rightly, and their canonical form not.
+ *   What it is right about is a tree in which each leaf is another one, and all bounds of a family stand
+ * beside each other, one for each key and sign.  Any other is tangled. */
 #include "searchtangle_p.h"
 
 #include <stdlib.h>
@@ -52,55 +53,10 @@ static void collect(struct places *places, const struct search_node *list)
 
 /* --- equal leaves --------------------------------------------------------------------------------- */
 
-/* What a server may take for the same: FROM x for HEADER FROM x, BODY "" for TEXT "" (all messages). */
-enum likeness { LIKE_HEADER, LIKE_ALL, LIKE_ITSELF };
-
-static enum likeness likeness_of(const struct search_node *leaf, struct slice *field_out)
-{
-    *field_out = leaf->field;
-    switch ((unsigned)leaf->key) {
-    case SEARCH_BCC:
-        *field_out = SLICE("bcc");
-        return LIKE_HEADER;
-    case SEARCH_CC:
-        *field_out = SLICE("cc");
-        return LIKE_HEADER;
-    case SEARCH_FROM:
-        *field_out = SLICE("from");
-        return LIKE_HEADER;
-    case SEARCH_SUBJECT:
-        *field_out = SLICE("subject");
-        return LIKE_HEADER;
-    case SEARCH_TO:
-        *field_out = SLICE("to");
-        return LIKE_HEADER;
-    case SEARCH_HEADER:
-        return LIKE_HEADER;
-    case SEARCH_BODY:
-    case SEARCH_TEXT:
-        return leaf->text.len == 0 ? LIKE_ALL : LIKE_ITSELF;
-    default:
-        return LIKE_ITSELF;
-    }
-}
-
-static int compare_leaves(const struct search_node *a, const struct search_node *b)
-{
-    struct slice field_a, field_b;
-    enum likeness like_a = likeness_of(a, &field_a), like_b = likeness_of(b, &field_b);
-    if (like_a != like_b) {
-        return like_a < like_b ? -1 : 1;
-    }
-    if (like_a == LIKE_HEADER) {
-        int order = slice_cmp(field_a, field_b);
-        return order != 0 ? order : slice_cmp(a->text, b->text);
-    }
-    return like_a == LIKE_ITSELF ? searchorder__compare_positive(a, b) : 0;
-}
-
 static int by_leaf(const void *a, const void *b)
 {
-    return compare_leaves(((const struct place *)a)->leaf, ((const struct place *)b)->leaf);
+    return searchorder__compare_positive(((const struct place *)a)->leaf,
+                                         ((const struct place *)b)->leaf);
 }
 
 static bool has_leaf_twice(struct places *places)

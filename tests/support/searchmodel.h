@@ -131,4 +131,74 @@ static inline bool searchmodel_is_canonical(const struct search_node *node)
     return (node->key != SEARCH_AND && node->key != SEARCH_OR) || searchmodel_is_good_list(node);
 }
 
+enum { SEARCHMODEL_PLACES = 48 };
+
+struct searchmodel_place {
+    const struct search_node *leaf, *list;
+};
+
+/* False: they are too many. */
+static inline bool searchmodel_places(const struct search_node *list, struct searchmodel_place *at,
+                                      size_t *n)
+{
+    for (const struct search_node *child = list->child; child != NULL; child = child->next) {
+        const struct search_node *node = child->key == SEARCH_NOT ? child->child : child;
+        if (node->key == SEARCH_AND || node->key == SEARCH_OR) {
+            if (!searchmodel_places(node, at, n)) {
+                return false;
+            }
+        } else if (*n == SEARCHMODEL_PLACES) {
+            return false;
+        } else {
+            at[(*n)++] = (struct searchmodel_place){node, list};
+        }
+    }
+    return true;
+}
+
+/* 0: none. */
+static inline unsigned searchmodel_family(enum search_key key)
+{
+    if (key == SEARCH_LARGER || key == SEARCH_SMALLER) {
+        return 1;
+    }
+    return key >= SEARCH_BEFORE && key <= SEARCH_SAVEDSINCE ? 2 + (key - SEARCH_BEFORE) / 3 : 0;
+}
+
+static inline bool searchmodel_collide(const struct searchmodel_place *a,
+                                       const struct searchmodel_place *b)
+{
+    struct buf text[2];
+    buf_init(&text[0], 0);
+    buf_init(&text[1], 0);
+    unsigned family = searchmodel_family(a->leaf->key);
+    bool is_scattered =
+        family != 0 && family == searchmodel_family(b->leaf->key) && a->list != b->list;
+    bool is_same = search_canonical(a->leaf, &text[0]) == OK &&
+                   search_canonical(b->leaf, &text[1]) == OK &&
+                   slice_eq(buf_slice(&text[0]), buf_slice(&text[1]));
+    buf_fini(&text[0]);
+    buf_fini(&text[1]);
+    return is_scattered || is_same;
+}
+
+/* Of an AND or OR for the upstream alone: does it hold a leaf twice, or bounds in several lists?  False
+ * also for one that is too large to look at. */
+static inline bool searchmodel_is_tangled(const struct search_node *node)
+{
+    struct searchmodel_place at[SEARCHMODEL_PLACES];
+    size_t n = 0;
+    if ((node->key != SEARCH_AND && node->key != SEARCH_OR) || !searchmodel_places(node, at, &n)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = i + 1; j < n; j++) {
+            if (searchmodel_collide(&at[i], &at[j])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 #endif
