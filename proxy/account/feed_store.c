@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "model/pack.h"
+#include "store/search.h"
 #include "store/state.h"
 
 static struct store *store_of(const struct feed *feed)
@@ -50,9 +51,13 @@ void feed__load(struct feed *feed, uint32_t uidvalidity)
     store_read_end(store);
     if (st == OK) {
         feed->knows = FEED_KNOWS_FLAGS;
+        searches__kept(feed);
         return;
     }
     feed->must_check = !store_mailbox_is_new(store, feed->store_id);
+    if (feed->must_check) {
+        store_searches_drop(store, feed->store_id); /* nothing would show that UIDNEXT fell */
+    }
     if (st != NOT_FOUND) {
         LOG(LOG_WARN, "feed", "msg=\"kept state dropped\" account=%s mailbox=%s status=%s",
             account->name, LOG_Q(feed_name(feed)), status_name(st));

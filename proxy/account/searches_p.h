@@ -90,7 +90,8 @@ struct search_date {
 
 struct search_settling {
     struct bitmap *suspects; /* there at the opening, how old is not known yet */
-    uint64_t opened_ms;
+    uint64_t opened_ms;    /* when the feed became live first; 0: not yet */
+    uint32_t kept_uidnext; /* of the model that was loaded; 0: none was */
     uint32_t met_uid; /* those up to it were looked at; above: is the feed not live yet? */
     struct search_young young[SEARCHES_YOUNG_MAX];
     size_t young_n;
@@ -152,6 +153,8 @@ void searches__sifted_init(struct search_sifted *sifted, uint64_t now_ms);
 void searches__sifted_fini(struct search_sifted *sifted);
 void searches__settle_init(struct searches *searches);
 void searches__settle_fini(struct searches *searches);
+/* A kept model has been loaded. */
+void searches__kept(struct feed *feed);
 /* The feed became live; a message has arrived while it was. */
 void searches__live(struct feed *feed);
 void searches__arrived(struct feed *feed, uint32_t uid);

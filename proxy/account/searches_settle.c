@@ -1,8 +1,8 @@
 /* Which messages are too young for what is said of them to be remembered: an index of full text may
  * not have them yet.  Those that arrive while we watch are young for `search.settle` from then on, and
- * those that came while the link was away, from when it is back: one that was copied or moved has
- * an INTERNALDATE as old as it likes.  Of those that were there when the mailbox was first opened the last
- * hundred are suspect until theirs is known, which the store may have; else it is asked for along with
+ * those that came while the link was away, or after the kept model was written, from when the mailbox is
+ * seen again: one that was copied or moved has an INTERNALDATE as old as it likes.  Of those that were
+ * there before, when the mailbox is first opened, the last hundred are suspect until theirs is known, which the store may have; else it is asked for along with
  * the first search that names them.  Before the feed is live nobody knows which those are. */
 #include "searches_p.h"
 
@@ -268,6 +268,13 @@ static void progress(struct plan_waiter *waiter)
 
 /* --- the opening ---------------------------------------------------------------------------------- */
 
+void searches__kept(struct feed *feed)
+{
+    if (feed->searches != NULL) {
+        feed->searches->settling.kept_uidnext = mailbox_uidnext(feed->mailbox);
+    }
+}
+
 static void suspect_tail(struct searches *searches)
 {
     struct search_settling *settling = &searches->settling;
@@ -291,11 +298,14 @@ void searches__live(struct feed *feed)
     struct search_settling *settling = &searches->settling;
     uint32_t last = mailbox_last_uid(feed->mailbox);
     bool is_first = settling->opened_ms == 0;
-    settling->opened_ms = now_ms(searches);
+    uint32_t first_new = is_first ? settling->kept_uidnext : settling->met_uid + 1;
     if (is_first) {
+        settling->opened_ms = now_ms(searches);
         suspect_tail(searches);
-    } else if (last > settling->met_uid && settle_ms(searches) > 0) {
-        add_young(searches, settling->met_uid + 1, last, now_ms(searches) + settle_ms(searches));
+    }
+    if (first_new > 0 && last >= first_new && settle_ms(searches) > 0) {
+        add_young(searches, first_new, last, now_ms(searches) + settle_ms(searches));
+        bitmap_remove(settling->suspects, first_new, last);
     }
     settling->met_uid = last > settling->met_uid ? last : settling->met_uid;
     learn_late(searches);

@@ -2,6 +2,7 @@
 #include "../../../proxy/account/searches_p.h"
 #include "searches_fixture.h"
 #include "store/search.h"
+#include "store/state.h"
 
 static void run(const char *format, const char *dir)
 {
@@ -238,6 +239,46 @@ static void test_no_sync_point(void **state)
     finish(&office);
 }
 
+/* The kept model is lost, what was kept of searches is not: nothing tells whether UIDNEXT fell. */
+static void test_t6_model_is_lost(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    uint64_t id = kept_id();
+    stop(&office, false);
+    office_open_store(&office);
+    store_state_drop(office.store, id);
+    store_close(&office.store);
+    start_again(&office, SELECTED("4", "7", "8"), FOUR);
+    assert_int_equal(kept_id(), id);
+    assert_string_equal(known_of("FROM a"), "never");
+    finish(&office);
+}
+
+/* What came while nobody looked may have been moved here just now, whatever its INTERNALDATE is. */
+static void test_moved_while_nobody_looked(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 60 * 60 * 1000);
+    stop(&office, false);
+    start_again(&office, SELECTED("5", "7", "10"),
+                "* 5 FETCH (UID 9 FLAGS () MODSEQ (12))\r\n$ OK done\r\n");
+    office_rule_add(&office, "UID FETCH 1,3",
+                    "* 1 FETCH (UID 1 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\")\r\n"
+                    "* 2 FETCH (UID 3 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\")\r\n"
+                    "* 5 FETCH (UID 9 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\")\r\n"
+                    "$ OK done\r\n", 1);
+    assert_int_equal(mailbox_last_uid(box()), 9);
+    find_out(&office, "BODY a", "1,3,9");
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), "1,3 / ");
+    assert_non_null(strstr(office_log(&office), "UID FETCH 1,3 (UID INTERNALDATE)"));
+    finish(&office);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -253,6 +294,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_t6_killed_and_another_mailbox),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_no_sync_point),
+        cmocka_unit_test(test_t6_model_is_lost),
+        cmocka_unit_test(test_moved_while_nobody_looked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,24 @@ static void test_dates_are_not_told(void **state)
     finish(&office);
 }
 
+/* Old for certain since it was first seen, however often the link was lost meanwhile. */
+static void test_dates_are_not_told_and_links_are_lost(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 1000);
+    office_rule_add(&office, DATES, "$ NO not now\r\n", 0);
+    office_rule_add(&office, "SELECT", SELECTED("4", "7", "8"), 0);
+    office_run_ms(&office, 600);
+    office_cut(office_selected(&office));
+    office_run_ms(&office, 100);
+    refresh(&office);
+    office_run_ms(&office, 400);
+    find_out(&office, "BODY a", "1,3,5,7");
+    assert_string_equal(known_of("BODY a"), "1,3,5,7 / ");
+    finish(&office);
+}
+
 static void test_young_when_it_arrives(void **state)
 {
     struct office office;
@@ -239,6 +257,42 @@ static void test_late_answers_are_counted(void **state)
     finish(&office);
 }
 
+/* Its link dies with an early question under way: asked again on the next one, which has it filled. */
+static void test_link_is_lost_before_it_is_live(void **state)
+{
+    (void)state;
+    for (int fate = 0; fate < 3; fate++) {
+        struct office office;
+        char dates[512];
+        begin_closed(&office, CAPS, SETTLE_MS);
+        open_before_the_fill(&office);
+        office_rule_add(&office, "UID SEARCH", "", 1);
+        ask_about(0, "BODY a", "1,3,5,7");
+        ask_about(1, "YOUNGER 60", "3");
+        office_run_ms(&office, 50);
+        assert_non_null(strstr(office_log(&office), "UID SEARCH UID 1,3,5,7 BODY"));
+        office_rule_add(&office, "SELECT",
+                        fate == 2 ? SELECTED("4", "8", "8") : SELECTED("4", "7", "8"), 1);
+        office_rule_add(&office, FILL, FOUR, 1);
+        office_rule_add(&office, "UID SEARCH", "* SEARCH 3 5\r\n$ OK done\r\n", 0);
+        add_dates(&office, dates);
+        office.refuses_connections = fate == 1;
+        office_cut(office_selected(&office));
+        office_run(&office, answered);
+        office.refuses_connections = false;
+        assert_int_equal(asker[0].status, fate == 0 ? OK : fate == 1 ? NETWORK : CANCELED);
+        assert_int_equal(asker[1].status, asker[0].status);
+        if (fate == 0) {
+            assert_string_equal(asker[0].hit, "3,5");
+            assert_string_equal(asker[1].hit, "3");
+            office_run(&office, complete);
+            office_run_ms(&office, 50);
+            assert_string_equal(known_of("BODY a"), "1,3,7 / 3");
+        }
+        finish(&office);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -248,12 +302,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_young_at_the_opening),
         cmocka_unit_test(test_dates_come_later),
         cmocka_unit_test(test_dates_are_not_told),
+        cmocka_unit_test(test_dates_are_not_told_and_links_are_lost),
         cmocka_unit_test(test_young_when_it_arrives),
         cmocka_unit_test(test_settles_as_time_passes),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_after_a_gap),
         cmocka_unit_test(test_answered_before_it_is_live),
         cmocka_unit_test(test_late_answers_are_counted),
+        cmocka_unit_test(test_link_is_lost_before_it_is_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
