@@ -2,8 +2,9 @@
  * not have them yet.  Those that arrive while we watch are young for `search.settle` from then on, and
  * those that came while the link was away, or after the kept model was written, from when the mailbox is
  * seen again: one that was copied or moved has an INTERNALDATE as old as it likes.  Of those that were
- * there before, when the mailbox is first opened, the last hundred are suspect until theirs is known, which the store may have; else it is asked for along with
- * the first search that names them.  Before the feed is live nobody knows which those are. */
+ * there before the last hundred are suspect when the mailbox is first opened, until their INTERNALDATE is
+ * known, which the store may have; else it is asked for along with the first search that names them.
+ * Before the feed is live nobody knows which those are. */
 #include "searches_p.h"
 
 #include "account/plan.h"

@@ -4,7 +4,7 @@ import time
 import pytest
 
 import spine_tools as tools
-from imapjudge import fakeserver
+from imapjudge import fakeserver, imapclient
 
 OLD = '12-Mar-2019 10:00:00 +0000'
 SETTLED = 'search { settle = 0s }'
@@ -69,6 +69,41 @@ def test_t6_another_mailbox_with_the_same_uidvalidity(fake, known):
     client = known.reopened(replace)
     result = client.cmd('UID SEARCH SUBJECT "river"')
     assert not result.ok or result.search() == [2, 5, 8], result
+
+
+@pytest.mark.parametrize('criteria', ['SUBJECT "river"', 'BODY "body 3"', 'SUBJECT "river" UNSEEN'])
+def test_link_dies_while_an_early_search_waits(fake, known, criteria):
+    """For its view, since what is kept is not proven yet; or for the upstream's answer: it comes over the next link."""
+    known()
+    mail_there = fake.mailbox('INBOX').messages
+    client = known.reopened(lambda: fake.mailbox('INBOX').set_flags(3, {'\\Seen'}))
+    fake.on('UID SEARCH', lambda conn, command: conn.stall(0.5) or conn.default(command))
+    tag = client.start('UID SEARCH ' + criteria)
+    before = fake.total
+    fake.wait_for('UID FETCH', len(fake.seen('UID FETCH')) or 1, 10)
+    fake.drop_all()
+    tools.wait_until(lambda: fake.total > before, 20, 'another link')
+    wanted = [3] if 'BODY' in criteria else [3, 6]
+    found = client.wait(tag, 30)
+    assert found.ok and found.search() == [n for n in wanted if 'UNSEEN' not in criteria or n != 3], found
+    assert len(mail_there) == NUMBER and client.must('UID SEARCH ' + criteria).search() == found.search()
+
+
+def test_link_dies_while_an_early_search_waits_and_mail_goes_meanwhile(fake, known):
+    """A message that SELECT has told of is gone when there is a link again: it is not found, or the session ends, since its
+    number cannot be known (never a wrong number)."""
+    known()
+    client = known.reopened(lambda: None)
+    tag = client.start('UID SEARCH SUBJECT "river"')
+    before = fake.total
+    fake.change(lambda: fake.mailbox('INBOX').messages.pop(2))
+    fake.drop_all()
+    tools.wait_until(lambda: fake.total > before, 20, 'another link')
+    try:
+        found = client.wait(tag, 30)
+    except imapclient.IMAPClosed:
+        return
+    assert found.ok and found.search() == [6], found
 
 
 def test_mail_that_was_not_told_is_not_found_by_criteria_that_go_upstream_as_they_are(fake, known):
