@@ -108,6 +108,11 @@ struct destination {
     const void *order;
     uint32_t highest_uid; /* ROUTE_BULK: the highest UID the command names, the link is brought past
                              it first (design 5.8); else 0 */
+    /* Goes out right before the command, on the same link, so many times; what it is answered nobody
+     * hears.  NULL: nothing does.  Borrowed while the request lives. */
+    const struct outcmd *ahead;
+    unsigned ahead_n;
+    unsigned ahead_flags; /* of its own: upcmd_flags */
 };
 
 /* Send @cmd over the link that @to names, waiting for one when none is up.  ops and arg as for

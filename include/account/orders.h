@@ -5,7 +5,8 @@
  * the order of a set serves each of its subsets, whatever the flags do.  Threads are remembered for
  * exactly the set they were made of, while the mailbox has the same messages.  Two that want the same
  * at one time are one question.  What was answered NO, BAD, in part only, or by a link that was lost
- * is not remembered; nor are programs whose keys may change, or are not known here.
+ * is not remembered; nor are programs whose keys may change, or are not known here.  Where a server
+ * may tell an order wrongly at first, it is brought to tell it rightly (orders_ahead.c).
  * Belongs to one feed and one store id: another mailbox under the same name begins with none.
  * In memory only: ORDERS_MAX a mailbox, ORDERS_BYTES_MAX in the process; the least recently used go.
  * Owner of memory: the feed.  Thread: loop.  Design section 6; RFC 5256, 5957. */

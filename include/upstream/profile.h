@@ -12,6 +12,13 @@ enum {
     PROFILE_SET_BYTES = 7000, /* RFC 7162 4 asks servers for lines of 8,192 */
 };
 
+/* Is the order that a SORT or THREAD by a text key tells right at once?  (account/orders_ahead.c) */
+enum profile_order {
+    ORDER_DOUBTFUL,    /* nobody knows */
+    ORDER_RIGHT_LATER, /* at the second asking; what ESORT it offers, it has */
+    ORDER_RIGHT,
+};
+
 struct profile {
     const char *name;
     /* Any of these words (letters without case) in what the server says means this row. */
@@ -26,6 +33,7 @@ struct profile {
     bool may_pipeline_after_done; /* commands behind DONE without waiting for IDLE's tagged OK */
     bool has_sound_qresync;       /* false: QRESYNC is not enabled although it is offered */
     bool is_sure_to_enable;       /* what it offers, ENABLE gives: nobody waits for its answer */
+    enum profile_order order;
 };
 
 const struct profile *profile_generic(void);

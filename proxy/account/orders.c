@@ -32,6 +32,7 @@ struct asking {
     struct bitmap *sent;   /* named in the command: @uids and perhaps more; NULL: the criteria */
     struct bitmap *before; /* in the mailbox when asked: threads */
     struct outcmd cmd;
+    struct outcmd ahead;   /* goes before it */
     struct destination to;
     struct request *request;
     bool was_repeated;     /* once */
@@ -133,6 +134,7 @@ static void free_asking(struct asking *asking)
     buf_fini(&asking->program);
     buf_fini(&asking->threads);
     outcmd_fini(&asking->cmd);
+    outcmd_fini(&asking->ahead);
     bitmap_destroy(&asking->uids);
     bitmap_destroy(&asking->sent);
     bitmap_destroy(&asking->before);
@@ -269,7 +271,7 @@ static bool on_untagged(void *arg, const struct response *response)
 
 static bool may_be_kept(const struct asking *asking, const struct response *tagged)
 {
-    return asking->is_remembered && !asking->is_doubtful && response_code_is_whole(tagged->code);
+    return asking->is_remembered && response_code_is_whole(tagged->code);
 }
 
 static void keep_order(struct asking *asking, const struct order *order)
@@ -368,10 +370,14 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     }
     DL_DELETE(asking->orders->asked, asking);
     asking->is_over = true;
-    if (st == OK && tagged != NULL && !asking->is_too_long) {
+    if (st == OK && asking->is_too_long) {
+        refused(asking, LIMIT, NULL);
+    } else if (st == OK && asking->is_doubtful) {
+        refused(asking, PROTOCOL, NULL);
+    } else if (st == OK) {
         answered(asking, tagged);
     } else {
-        refused(asking, st == OK ? LIMIT : st, tagged != NULL && st != OK ? tagged : NULL);
+        refused(asking, st, tagged);
     }
     free_asking(asking);
 }
@@ -446,20 +452,19 @@ static bool choose_set(const struct asking *asking, struct ranges *out)
     return bytes <= most && is_worth_it;
 }
 
-static void write_command(struct asking *asking, const struct order_question *question)
+/* Which messages, as the command says it. */
+static void write_messages(struct asking *asking, const struct order_question *question,
+                           struct outcmd *out)
 {
     struct ranges set;
     ranges_init(&set, 0);
     asking->is_selected = asking->uids == NULL || !choose_set(asking, &set);
-    outcmd_str(&asking->cmd, asking->is_thread ? "UID THREAD " : "UID SORT (");
-    outcmd_token(&asking->cmd, question->program);
-    outcmd_str(&asking->cmd, asking->is_thread ? " " : ") ");
     if (asking->is_selected) {
-        outcmd_append(&asking->cmd, question->criteria);
+        outcmd_append(out, question->criteria);
         asking->is_remembered = asking->is_remembered && question->is_by_flags;
     } else {
-        outcmd_str(&asking->cmd, "UTF-8 UID ");
-        outcmd_ranges(&asking->cmd, &set);
+        outcmd_str(out, "UTF-8 UID ");
+        outcmd_ranges(out, &set);
         asking->sent = bitmap_create();
         bitmap_add_ranges(asking->sent, &set);
         if (messages_in(asking->orders->feed->mailbox, &set) > MANY) {
@@ -468,6 +473,22 @@ static void write_command(struct asking *asking, const struct order_question *qu
         }
     }
     ranges_fini(&set);
+}
+
+static void write_command(struct asking *asking, const struct order_question *question)
+{
+    struct outcmd messages;
+    outcmd_init(&messages);
+    write_messages(asking, question, &messages);
+    outcmd_str(&asking->cmd, asking->is_thread ? "UID THREAD " : "UID SORT (");
+    outcmd_token(&asking->cmd, question->program);
+    outcmd_str(&asking->cmd, asking->is_thread ? " " : ") ");
+    outcmd_append(&asking->cmd, &messages);
+    if (asking->is_remembered) {
+        orders__ahead(asking->orders->feed->account, question, &messages, &asking->ahead,
+                      &asking->to);
+    }
+    outcmd_fini(&messages);
 }
 
 static struct asking *create_asking(struct orders *orders, const struct order_question *question)
@@ -484,6 +505,7 @@ static struct asking *create_asking(struct orders *orders, const struct order_qu
     buf_init(&asking->program, 0);
     buf_init(&asking->threads, LINK_LINE_MAX);
     outcmd_init(&asking->cmd);
+    outcmd_init(&asking->ahead);
     buf_add(&asking->program, question->program);
     write_command(asking, question);
     return asking;

@@ -5,6 +5,7 @@
 #include "account/orders.h"
 
 struct account;
+struct destination;
 struct kept;
 
 /* Of the process: bounds what all mailboxes remember together. */
@@ -35,6 +36,12 @@ void kept__add_order(struct orders_kept *kept, struct slice program, struct orde
                      const struct bitmap *present);
 void kept__add_threads(struct orders_kept *kept, struct slice program, const struct bitmap *uids,
                        const struct bitmap *present, struct slice threads);
+
+/* --- orders_ahead.c --- */
+/* What has to go before the question, so that the order told is right, about the same @messages ("UTF-8
+ * UID 1:9"): written into @out (initialised), and into @to that it goes.  Nothing, where nothing has to. */
+void orders__ahead(const struct account *account, const struct order_question *question,
+                   const struct outcmd *messages, struct outcmd *out, struct destination *to);
 
 /* --- orders.c --- */
 /* The mailbox is another one, or goes: who waits hears CANCELED, later. */

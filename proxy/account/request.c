@@ -215,6 +215,17 @@ static const struct upcmd_ops request_ops = {
     .done = on_done,
 };
 
+static void send_ahead(const struct request *request, struct slot *slot)
+{
+    struct outcmd cmd;
+    outcmd_init(&cmd);
+    for (unsigned i = 0; i < request->to.ahead_n; i++) {
+        outcmd_copy(&cmd, request->to.ahead);
+        link_send(slot->link, &cmd, request->to.ahead_flags, 0, &no_ops, NULL);
+    }
+    outcmd_fini(&cmd);
+}
+
 void request__send(struct request *request, struct slot *slot)
 {
     request->is_waiting = false;
@@ -229,6 +240,7 @@ void request__send(struct request *request, struct slot *slot)
     }
     DL_APPEND(request->account->sent, request);
     timer_stop(slot->idle);
+    send_ahead(request, slot);
     struct outcmd cmd;
     outcmd_init(&cmd);
     outcmd_copy(&cmd, &request->cmd);

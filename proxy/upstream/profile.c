@@ -43,7 +43,8 @@ static const struct profile profiles[] = {
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
      .has_sound_qresync = true,
-     .is_sure_to_enable = true},
+     .is_sure_to_enable = true,
+     .order = ORDER_RIGHT_LATER},
     {.name = "cyrus",
      .marks = {"Cyrus"},
      .max_connections = 8,
@@ -51,7 +52,8 @@ static const struct profile profiles[] = {
      .pushes_flags_in_idle = true,
      .may_pipeline_after_done = true,
      .has_sound_qresync = true,
-     .is_sure_to_enable = true},
+     .is_sure_to_enable = true,
+     .order = ORDER_RIGHT},
     /* Looks into the mailbox once a minute in IDLE unless it was built with file monitoring.  Of a
      * message whose file has another name since (flags of a neighbour) it says at times that it is
      * no longer available: "From: System Administrator <root@localhost>" ... */
@@ -59,7 +61,8 @@ static const struct profile profiles[] = {
      .marks = {"Courier-IMAP"},
      .max_connections = 4,
      .standin_bytes = 129,
-     .fresh_ms = FRESH_POLLED_MS},
+     .fresh_ms = FRESH_POLLED_MS,
+     .order = ORDER_RIGHT},
 };
 
 static const struct profile generic = {.name = "generic",

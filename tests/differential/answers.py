@@ -342,6 +342,9 @@ class Comparer:
             elif (mismatch.kind == 'sort' and 'sort-ties' in self.rules.allowed
                     and self.recheck.order(op, direct.view, subject)):
                 self.rules.differ('sort-ties')
+            elif (mismatch.kind == 'thread' and 'sort-ties' in self.rules.allowed
+                    and self.recheck.threads(op, direct.view, subject)):
+                self.rules.differ('sort-ties')
             else:
                 raise
 

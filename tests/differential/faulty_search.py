@@ -5,6 +5,7 @@ import re
 
 NUMBERS = re.compile(rb'\* (SEARCH|SORT)((?: \d+)*)')
 _SELECT = re.compile(rb'(?i)\S+ (?:SELECT|EXAMINE) ("[^"]*"|\S+)')
+_PROGRAM = re.compile(rb'\([^)]*\)')
 _UID_SEARCH = re.compile(rb'(?i)\S+ UID SEARCH ')
 _FLAG = re.compile(rb'(?i)\b(SEEN|UNSEEN|ANSWERED|UNANSWERED|FLAGGED|UNFLAGGED|DELETED|UNDELETED|DRAFT|UNDRAFT|(UN)?KEYWORD)\b')
 _SORT_MODSEQ = re.compile(rb'(\* SORT(?: \d+)+|\* ESEARCH [^\r]* ALL [^\r]*)( \(?MODSEQ )(\d+)(\)?\r\n)\Z')
@@ -210,5 +211,18 @@ class SortModseqLow(SortModseqLost):
         return found.group(1) + found.group(2) + b'%d' % (int(found.group(3)) - 1) + found.group(4)
 
 
-FAULTS = {'store-last': StoreLast, 'torn-search': TornSearch, 'kept-over-create': KeptOverCreate, 'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
+class FirstOrderKept(SearchFault):
+    """Messages stay in the order that they were first told in, which on Dovecot may be a wrong one after new mail."""
+
+    def answer(self, response, conn):
+        found = NUMBERS.match(response)
+        if not found or found.group(1) != b'SORT' or b' UID SORT ' not in conn.asked.upper():
+            return [response]
+        numbers = [int(n) for n in found.group(2).split()]
+        before = self._known.setdefault((conn.box, frozenset(numbers), _PROGRAM.search(conn.asked).group().upper()), numbers)
+        self.fired += before != numbers
+        return [b'* SORT' + b''.join(b' %d' % n for n in before) + response[found.end():]]
+
+
+FAULTS = {'first-order-kept': FirstOrderKept, 'store-last': StoreLast, 'torn-search': TornSearch, 'kept-over-create': KeptOverCreate, 'sort-modseq-lost': SortModseqLost, 'sort-modseq-low': SortModseqLow, 'closed-as-open': ClosedAsOpen, 'unsettled-tail-kept': UnsettledTailKept, 'not-over-unknown': NotOverUnknown,
           'lost-candidate': LostCandidate, 'stale-flag-searched': StaleFlagSearched}

@@ -1,9 +1,9 @@
 """The second opinion where the direct answer is known to go wrong: what follows from other answers of the upstream.
 
-Dovecot 2.3 tells the last octet of BODY[HEADER.FIELDS (..)], asked from there on, as CR or LF by chance, and an OR of
-flags (also the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search
-keys asked for one by one."""
-import itertools
+Dovecot 2.3 tells the last octet of BODY[HEADER.FIELDS (..)], asked from there on, as CR or LF by chance; an OR of flags
+(also the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search keys
+asked for one by one; and its first SORT by a text after new mail, also as ORDEREDSUBJECT, puts equal texts in a wrong
+order: there a subject is right when it tells what the next one would."""
 import re
 
 import queries
@@ -108,27 +108,40 @@ class Recheck:
         """What a SEARCH should find, where the direct answer may lack some; else None."""
         return self._numbers(op, view) if may_lose(op.meta['tree']) else None
 
+    def _numbered(self, key, command):
+        """What the command tells once each message has its sort id by @key: the first SORT that makes some tells wrongly,
+        and what it makes may be lost to another session that does the same."""
+        for _ in range(2):
+            self._client.must('UID SORT RETURN (COUNT) (%s) UTF-8 ALL' % key)
+        return self._client.must(command)
+
     def order(self, op, view, answer):
-        """Is the order of a SORT right but for messages whose first keys are equal? Those stand in the same order where it
-        is reversed. (By the other keys Dovecot may put them wrongly, too.)"""
-        program = re.search(r'\(((?:REVERSE )?[^ )]+)', op.meta['pieces'][0].upper()).group(1)
-        flipped = ' '.join(reverse or 'REVERSE ' + plain
-                           for plain, reverse in re.findall(r'(?<!\S)(?!REVERSE)(\S+)|REVERSE (\S+)', program))
-
-        def ask():
-            return [{int(uid): at for at, uid in enumerate(
-                self._client.must('UID SORT (%s) UTF-8 ALL' % keys).named('SORT')[0].data)} for keys in (program, flipped)]
-        there, back = self._selected(view.box, ask)
+        """Is the order of a SORT the one that the direct server tells when it has all sort ids?"""
+        program = re.search(r'\(([^)]+)\)', op.meta['pieces'][0]).group(1)
+        first = re.sub('(?i)^REVERSE ', '', program).split()[0]
+        sort = self._selected(view.box, lambda: self._numbered(first, 'UID SORT (%s) UTF-8 ALL' % program)).named('SORT')
         uids = view.uids()
-
-        def is_before(one, other):
-            """Certainly, not by its number alone."""
-            one, other = (n if op.verb.startswith('UID') else uids[n - 1] for n in (one, other))
-            return there[one] < there[other] and back[one] > back[other]
-        told = answer.esearch or {'ALL': answer.order}
-        found = told.get('ALL')
+        right = [uid if op.verb.startswith('UID') else uids.index(uid) + 1 for uid in map(int, sort[0].data) if uid in uids]
+        if answer.esearch is None:
+            return answer.order == [n for n in right if n in set(answer.order)]
+        found = answer.esearch.get('ALL')
         if found is None:
             found = [n if op.verb.startswith('UID') else uids.index(n) + 1 for n in self._found(op, view)]
-        pairs = list(itertools.combinations(told.get('ALL', []), 2))
-        pairs += [(told['MIN'], n) for n in found if 'MIN' in told] + [(n, told['MAX']) for n in found if 'MAX' in told]
-        return not any(is_before(later, earlier) for earlier, later in pairs)
+        wanted = queries.esearch_of([n for n in right if n in set(found)], op.meta['returns'])
+        return all(answer.esearch.get(name) == value for name, value in wanted.items())
+
+    def threads(self, op, view, answer):
+        """The same of a THREAD that is a SORT by SUBJECT and DATE."""
+        if not op.meta['pieces'][0].startswith(op.verb + ' ORDEREDSUBJECT'):
+            return False
+        uids = view.uids()
+        named = [n if op.verb.startswith('UID') else uids[n - 1] for n in queries.flat(answer.threads)]
+        command = 'UID THREAD ORDEREDSUBJECT UTF-8 UID ' + ','.join(map(str, named))
+        told = self._selected(view.box, lambda: self._numbered('SUBJECT', command)).named('THREAD')
+        return _by_uid(answer.threads, op, uids) == _by_uid(told[0].data, None, uids)
+
+
+def _by_uid(threads, op, uids):
+    """Threads in UIDs: @op is the command that told numbers, or None."""
+    return [_by_uid(part, op, uids) if isinstance(part, list)
+            else int(part) if op is None or op.verb.startswith('UID') else uids[int(part) - 1] for part in threads]

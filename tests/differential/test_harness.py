@@ -36,6 +36,7 @@ CAUGHT_AS = {
     **{name: {'search-modseq'} if 'modseq' in name else {'search', 'search-amid'} for name in faulty_search.FAULTS},
     'store-last': {'search', 'fetch-value'},
     'torn-search': {'search-amid'},
+    'first-order-kept': {'sort'},
 }
 
 

@@ -177,3 +177,47 @@ def test_what_was_saved_is_set_right(server, options, saved):
                      tree=['or', ['key', '1'], ['key', 'UID', '2']])
     assert second_opinion(client).saved(op, view) == saved
     client.close()
+
+
+@pytest.mark.parametrize('verb,returns,told,is_right', [
+    ('UID SORT', None, [9, 3, 4, 6], True), ('UID SORT', None, [3, 9, 4, 6], False), ('UID SORT', None, [9, 4], True),
+    ('UID SORT', None, [4, 9], False), ('SORT', None, [4, 1, 2, 3], True), ('SORT', None, [2, 1], False),
+    ('UID SORT', 'MIN MAX', {'MIN': 9, 'MAX': 6}, True), ('UID SORT', 'MIN MAX', {'MIN': 9, 'MAX': 4}, False),
+    ('SORT', 'MIN', {'MIN': 4}, True), ('UID SORT', 'ALL', {'ALL': [9, 3, 4, 6]}, True),
+    ('UID SORT', 'ALL', {'ALL': [9, 4, 3, 6]}, False),
+])
+def test_order_is_right_as_the_server_tells_it_at_last(server, verb, returns, told, is_right):
+    """By FROM (A, B), then SIZE."""
+    client = server.client(server.new_user())
+    for sender, size in (('b', 1), ('a', 1), ('b', 3), ('b', 4), ('a', 1), ('b', 4), ('a', 1), ('a', 1), ('a', 1)):
+        client.append('INBOX', b'From: %s@x\r\n\r\n%s\r\n' % (sender.encode(), b'x' * size))
+    client.must('SELECT INBOX')
+    client.must('STORE 1,2,5,7,8 +FLAGS (\\Deleted)')
+    client.must('EXPUNGE')
+    client.must('UNSELECT')
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.messages = [model.Message(uid, frozenset()) for uid in (3, 4, 6, 9)]
+    op = generate.Op(0, verb, pieces=[verb + ' (FROM SIZE) UTF-8 ALL'], tree=['key', 'ALL'], charset='UTF-8',
+                     returns=returns and returns.split())
+    answer = types.SimpleNamespace(esearch=told if returns else None, order=told)
+    assert second_opinion(client).order(op, view, answer) == is_right
+    client.close()
+
+
+@pytest.mark.parametrize('verb,threads,is_right', [
+    ('UID THREAD', [[1, [2], [3]]], True), ('UID THREAD', [[1, [3], [2]]], False), ('THREAD', [[1, 2]], True),
+    ('THREAD', [[1], [2]], False),
+])
+def test_threads_are_right_as_the_server_tells_them_at_last(server, verb, threads, is_right):
+    client = server.client(server.new_user())
+    for _ in range(3):
+        client.append('INBOX', MAIL)
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3)]
+    op = generate.Op(0, verb, pieces=[verb + ' ORDEREDSUBJECT UTF-8 ALL'])
+    assert second_opinion(client).threads(op, view, types.SimpleNamespace(threads=threads)) == is_right
+    op.meta['pieces'] = [verb + ' REFS UTF-8 ALL']
+    assert not second_opinion(client).threads(op, view, types.SimpleNamespace(threads=threads))
+    client.close()

@@ -285,15 +285,23 @@ static struct feed *feed(void)
     return guest[0].feed_user.feed;
 }
 
-static void open_four(struct office *office)
+static void open_four_of(struct office *office, const char *more_caps)
 {
+    static char caps[200];
     begin(office);
     memset(asker, 0, sizeof(asker));
+    snprintf(caps, sizeof(caps), "%s %s", office->caps, more_caps);
+    office->caps = caps;
     login(office);
     office_rule_add(office, "SELECT", SELECTED("4", "10"), 1);
     office_rule_add(office, FILL, FOUR, 1);
     open_box(office);
     assert_int_equal(guest[0].open_st, OK);
+}
+
+static void open_four(struct office *office)
+{
+    open_four_of(office, "");
 }
 
 static void end_askers(struct office *office)
@@ -360,7 +368,7 @@ static void test_what_comes_with_doubt_is_answered_and_forgotten(void **state)
 {
     static const char *const answers[] = {
         "* SORT 4 1\r\n$ OK [MESSAGELIMIT 2 1] done\r\n", "* SORT 4 1\r\n$ OK [INUSE] done\r\n",
-        "* SORT 4 1\r\n$ OK [EXPUNGEISSUED] done\r\n", "* SORT 4 1\r\n* SORT x\r\n$ OK done\r\n"};
+        "* SORT 4 1\r\n$ OK [EXPUNGEISSUED] done\r\n"};
     struct office office;
     (void)state;
     open_four(&office);
@@ -377,6 +385,114 @@ static void test_what_comes_with_doubt_is_answered_and_forgotten(void **state)
     office_run(&office, all_answered);
     assert_int_equal(asker[0].st, DENIED);
     assert_string_equal(asker[0].refusal, "NO [INUSE] not now");
+    end_askers(&office);
+}
+
+/* Told as an order, the messages of the line that was not understood would be missing from it. */
+static void test_what_cannot_be_read_is_no_answer(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four(&office);
+    office_rule_add(&office, "UID SORT", "* SORT 4 1\r\n* SORT x\r\n$ OK done\r\n", 1);
+    office_rule_add(&office, "UID THREAD", "* THREAD (4)(1\r\n$ OK done\r\n", 1);
+    put(&asker[0], false, "DATE", "1,4", "UTF-8 ALL");
+    put(&asker[1], true, "REFS", "1,4", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(asker[i].st, PROTOCOL);
+        assert_string_equal(asker[i].refusal, "");
+    }
+    assert_false(remembers(false, "DATE", "1"));
+    assert_false(remembers(true, "REFS", "1,4"));
+    end_askers(&office);
+}
+
+#define NUMBERS(key) "UID SORT RETURN (COUNT) (" key ") UTF-8 UID 1:9;"
+
+/* Orders by a text are right once the server has numbered the messages by it. */
+static void test_a_text_is_numbered_first(void **state)
+{
+    static const struct {
+        bool is_thread;
+        const char *program, *sent;
+    } cases[] = {
+        {false, "REVERSE FROM SIZE",
+         NUMBERS("FROM") NUMBERS("FROM") "UID SORT (REVERSE FROM SIZE) UTF-8 UID 1:9;"},
+        {false, "CC", NUMBERS("CC") NUMBERS("CC") "UID SORT (CC) UTF-8 UID 1:9;"},
+        {true, "ORDEREDSUBJECT",
+         NUMBERS("SUBJECT") NUMBERS("SUBJECT") "UID THREAD ORDEREDSUBJECT UTF-8 UID 1:9;"},
+        {true, "REFS", "UID THREAD REFS UTF-8 UID 1:9;"},
+        {false, "REVERSE DATE FROM", "UID SORT (REVERSE DATE FROM) UTF-8 UID 1:9;"},
+        {false, "RELEVANCY", "UID SORT (RELEVANCY) UTF-8 UID 1:9;"},
+    };
+    struct office office;
+    (void)state;
+    open_four_of(&office, "SORT ESORT X-Dovecot");
+    office_rule_add(&office, "UID SORT RETURN (COUNT) (CC)", "$ NO not today\r\n", 0);
+    office_rule_add(&office, "UID SORT RETURN (COUNT)", "* ESEARCH (TAG \"$\") UID COUNT 4\r\n$ OK x\r\n", 0);
+    office_rule_add(&office, "UID SORT", "* SORT 9 4 3 1\r\n$ OK x\r\n", 0);
+    office_rule_add(&office, "UID THREAD", "* THREAD (9)(4)(3)(1)\r\n$ OK x\r\n", 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t before = office.log.len;
+        put(&asker[0], cases[i].is_thread, cases[i].program, "1,3,4,9", "UTF-8 ALL");
+        office_run(&office, all_answered);
+        assert_int_equal(asker[0].st, OK);
+        if (!cases[i].is_thread) {
+            expect_order(asker[0].order, "9 4 3 1");
+        }
+        assert_string_equal(office_log(&office) + before, cases[i].sent);
+    }
+    end_askers(&office);
+}
+
+/* A server that nobody knows may answer RETURN by a SORT that names no tag: one after the other. */
+static void test_an_unknown_server_numbers_alone(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four_of(&office, "SORT ESORT");
+    office_rule_add(&office, "UID SORT RETURN", "* SORT 1 3 4 9\r\n$ OK x\r\n", 1);
+    office_rule_add(&office, "UID SORT (TO SIZE)", "* SORT 9 4 3 1\r\n$ OK x\r\n", 1);
+    size_t before = office.log.len;
+    put(&asker[0], false, "TO SIZE", "1,3,4,9", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    expect_order(asker[0].order, "9 4 3 1");
+    assert_string_equal(office_log(&office) + before,
+                        NUMBERS("TO") "UID SORT (TO SIZE) UTF-8 UID 1:9;");
+    end_askers(&office);
+    open_four_of(&office, "SORT");
+    office_rule_add(&office, "UID SORT (TO) ", "* SORT 1 3 4 9\r\n$ OK x\r\n", 1);
+    office_rule_add(&office, "UID SORT (TO SIZE)", "* SORT 9 4 3 1\r\n$ OK x\r\n", 1);
+    put(&asker[0], false, "TO SIZE", "1,3,4,9", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    expect_order(asker[0].order, "9 4 3 1");
+    end_askers(&office);
+    open_four_of(&office, "SORT ESORT Cyrus"); /* right at once */
+    office_rule_add(&office, "UID SORT (TO SIZE)", "* SORT 9 4 3 1\r\n$ OK x\r\n", 1);
+    put(&asker[0], false, "TO SIZE", "1,3,4,9", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    expect_order(asker[0].order, "9 4 3 1");
+    assert_null(strstr(office_log(&office), "COUNT"));
+    end_askers(&office);
+}
+
+static void test_a_lost_link_numbers_again(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four_of(&office, "SORT ESORT Dovecot");
+    office_rule_add(&office, "SELECT", SELECTED("4", "10"), 0);
+    office_rule_add(&office, "UID SORT RETURN", "* ESEARCH (TAG \"$\") UID COUNT 4\r\n$ OK x\r\n", 0);
+    office_rule_add(&office, "UID SORT (TO)", "* SORT 9 1\r\n!", 1);
+    office_rule_add(&office, "UID SORT (TO)", "* SORT 9 4 3 1\r\n$ OK x\r\n", 1);
+    put(&asker[0], false, "TO", "1,3,4,9", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    assert_int_equal(asker[0].st, OK);
+    expect_order(asker[0].order, "9 4 3 1");
+    const char *again = strstr(office_log(&office), "UID SORT (TO) UTF-8 UID 1:9;");
+    assert_non_null(again);
+    assert_non_null(strstr(again, NUMBERS("TO") NUMBERS("TO") "UID SORT (TO) UTF-8 UID 1:9;"));
     end_askers(&office);
 }
 
@@ -587,6 +703,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_only_lasting_keys_are_remembered),
         cmocka_unit_test(test_a_set_goes_out_closed_and_once),
         cmocka_unit_test(test_what_comes_with_doubt_is_answered_and_forgotten),
+        cmocka_unit_test(test_what_cannot_be_read_is_no_answer),
+        cmocka_unit_test(test_a_text_is_numbered_first),
+        cmocka_unit_test(test_an_unknown_server_numbers_alone),
+        cmocka_unit_test(test_a_lost_link_numbers_again),
         cmocka_unit_test(test_a_lost_link_is_made_up_for_once),
         cmocka_unit_test(test_criteria_go_out_where_there_is_no_set),
         cmocka_unit_test(test_threads),
