@@ -264,7 +264,7 @@ static inline void close_when_buried(struct fixture *f, const char *env, const c
 }
 
 /* Change octets of a file of a closed store, wherever @text stands in it; returns how often. */
-static inline size_t damage(struct fixture *f, const char *env, const char *text)
+static inline size_t damage_octets(struct fixture *f, const char *env, struct slice what)
 {
     char path[128];
     size_t n = 0;
@@ -276,8 +276,8 @@ static inline size_t damage(struct fixture *f, const char *env, const char *text
     char *bytes = malloc(len);
     (void)fseek(file, 0, SEEK_SET);
     assert_int_equal(fread(bytes, 1, len, file), len);
-    for (size_t at = 0; at + strlen(text) <= len; at++) {
-        if (memcmp(bytes + at, text, strlen(text)) == 0) {
+    for (size_t at = 0; at + what.len <= len; at++) {
+        if (memcmp(bytes + at, what.data, what.len) == 0) {
             (void)fseek(file, (long)at, SEEK_SET);
             (void)fputc(bytes[at] ^ 0x20, file);
             n++;
@@ -286,6 +286,11 @@ static inline size_t damage(struct fixture *f, const char *env, const char *text
     free(bytes);
     assert_int_equal(fclose(file), 0);
     return n;
+}
+
+static inline size_t damage(struct fixture *f, const char *env, const char *text)
+{
+    return damage_octets(f, env, slice_str(text));
 }
 
 #endif
