@@ -178,12 +178,25 @@ static void share_out(const struct search_piece *piece)
     }
 }
 
+/* Of what is asked about there are no more messages.  1: of a mailbox that may have none any is asked
+ * about to hear a word. */
+static uint32_t most_hits(const struct feed *feed)
+{
+    const uint32_t counts[] = {mailbox_exists(feed->mailbox), feed->selected.exists, feed->exists};
+    uint32_t most = 1;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        most = counts[i] > most ? counts[i] : most;
+    }
+    return most;
+}
+
 /* Before it is known which messages there are the question is about all UIDs that there may be: then
  * it is the answer that shows whether the server makes sense, and a client would be told of each. */
 static bool makes_sense(const struct search_piece *piece)
 {
     return !piece->is_garbled && (piece->has_answer || !piece->is_extended) &&
-           bitmap_count(piece->hit) <= piece->most;
+           (bitmap_count(piece->hit) <= piece->most ||
+            bitmap_count(piece->hit) <= most_hits(piece->entry->searches->feed));
 }
 
 static void take_answer(struct search_piece *piece, const struct response *tagged)
@@ -317,15 +330,6 @@ static struct bitmap *between(const struct bitmap *uids, const struct ranges *se
     bitmap_add_ranges(some, set);
     bitmap_and(some, uids);
     return some;
-}
-
-/* Of what is asked about there are no more messages.  1: of a mailbox that may have none any is asked
- * about to hear a word. */
-static uint32_t most_hits(const struct feed *feed)
-{
-    uint32_t kept = mailbox_exists(feed->mailbox), told = feed->selected.exists;
-    uint32_t most = kept > told ? kept : told;
-    return most > 0 ? most : 1;
 }
 
 static enum status ask_piece(const struct asking *asking, const struct bitmap *uids,
