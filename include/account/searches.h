@@ -49,8 +49,9 @@ typedef void search_done_fn(void *arg, const struct search_answer *answer);
 struct search_ask *searches_ask(struct searches *searches, const struct search_part *part,
                                 struct slice charset, const struct bitmap *uids,
                                 search_done_fn *done, void *arg);
-/* No call of its done.  May be called in any callback, also when the feed is gone.  What is under way
- * upstream goes on, and is remembered. */
+/* No call of its done.  May be called in any callback, also when the feed is gone.  What nobody waits
+ * for any more and has not been sent is not; what is under way upstream goes on, and is remembered,
+ * unless there is much of that already. */
 void searches_cancel(struct search_ask **ask);
 
 #endif

@@ -95,6 +95,8 @@ struct upcmd_ops {
 enum {
     LINK_COLLECT_MAX = 1024 * 1024,  /* a literal that nobody streams */
     LINK_LINE_MAX = 8 * 1024 * 1024, /* one response with its collected literals */
+    LINK_DETACHED_MAX = 8,
+    LINK_FLIGHT_MAX = 256, /* commands that are answered one after the other: more do not come sooner */
 };
 
 enum upcmd_flags {
@@ -156,8 +158,12 @@ size_t link_load(const struct link *link);
 struct upcmd *link_send(struct link *link, struct outcmd *cmd, unsigned flags,
                         uint64_t stream_bytes, const struct upcmd_ops *ops, void *arg);
 /* The owner of @cmd is gone or no longer interested: no call of its ops after this.  A command not
- * yet sent is dropped; a streamed literal that cannot be completed costs the link. */
+ * yet sent is dropped; a streamed literal that cannot be completed costs the link.  Behind
+ * LINK_DETACHED_MAX that were sent nothing is, until the server has answered one of them: it does not
+ * get more work than somebody waits for, however many come, ask and go. */
 void upcmd_detach(struct upcmd *cmd);
+/* Some of it has been written, or it has been answered: detached, it would be answered all the same. */
+bool upcmd_is_begun(const struct upcmd *cmd);
 /* Is this its tag?  (ESEARCH names whose answer it is.) */
 bool upcmd_has_tag(const struct upcmd *cmd, struct slice tag);
 /* Bytes of the streamed literal; takes what there is room for. */

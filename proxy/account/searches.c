@@ -79,12 +79,31 @@ static void unlist(struct search_entry *entry)
     entry->is_listed = false;
 }
 
+/* Commands under way for nobody, of other parts. */
+static size_t left_n(const struct search_entry *entry)
+{
+    const struct search_entry *other;
+    const struct search_piece *piece;
+    size_t n = 0;
+    DL_FOREACH(entry->searches->used, other) {
+        if (other->asks == NULL && other != entry) {
+            DL_FOREACH(other->pieces, piece) {
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
 void searches__let_go(struct search_entry *entry)
 {
     if (entry->asks != NULL) {
         return;
     }
-    searches__cancel_pieces(entry, entry->is_listed);
+    if (entry->pieces != NULL) {
+        bool goes_on = entry->is_listed && left_n(entry) < SEARCHES_LEFT_MAX;
+        searches__cancel_pieces(entry, goes_on);
+    }
     bool is_empty = !entry->is_accepted && entry->pieces == NULL;
     if (entry->is_listed && is_empty) {
         unlist(entry); /* never answered: nothing to remember */

@@ -84,11 +84,17 @@ static void free_piece(struct search_piece *piece)
     alloc_free(piece);
 }
 
+static bool is_begun(const struct search_piece *piece)
+{
+    const struct request *request = piece->request;
+    return request != NULL && request->upcmd != NULL && upcmd_is_begun(request->upcmd);
+}
+
 void searches__cancel_pieces(struct search_entry *entry, bool unsent_only)
 {
     struct search_piece *piece, *next;
     DL_FOREACH_SAFE(entry->pieces, piece, next) {
-        if (!unsent_only || piece->request == NULL || piece->request->upcmd == NULL) {
+        if (!unsent_only || !is_begun(piece)) {
             if (piece->request != NULL) {
                 account_request_cancel(&piece->request);
             }

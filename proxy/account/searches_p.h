@@ -17,6 +17,7 @@
 enum {
     SEARCHES_BULK_FROM = 500,   /* messages whose bodies are searched: on a link of their own */
     SEARCHES_REPEATS_MAX = 4,   /* for links that were lost by no fault of the command */
+    SEARCHES_LEFT_MAX = 8,      /* commands under way that go on for nobody, but what is learnt */
     SEARCHES_WRITE_MS = 3000,   /* what is new is gathered so long */
     SEARCHES_TAIL = 100,        /* messages that may be young when the mailbox is opened */
     SEARCHES_YOUNG_MAX = 256,   /* runs of them told apart */
@@ -132,7 +133,8 @@ void searches__learn(struct search_entry *entry, const struct search_sifted *sif
 void searches__learn_late(struct search_entry *entry);
 /* It has changed, and is to be kept. */
 void searches__grew(struct search_entry *entry);
-/* Free it when nobody is to find it and nobody waits. */
+/* Nobody waits for it, perhaps: what has not been sent is not, and what has is learnt from unless there
+ * is much of that.  Freed when nobody is to find it. */
 void searches__let_go(struct search_entry *entry);
 void searches__cancel_pieces(struct search_entry *entry, bool unsent_only);
 void searches__complete(struct search_ask *ask, enum status st, struct slice refusal, bool is_lost);

@@ -59,4 +59,7 @@ static void cancel_search(struct session *session, struct job *job)
 }
 
 const struct verb verb_search = {
-    .work_size = sizeof(struct search_work), .run = run_search, .cancel = cancel_search};
+    .work_size = sizeof(struct search_work),
+    .run = run_search,
+    .cancel = cancel_search,
+    .is_for_client = true};

@@ -160,6 +160,7 @@ static void end(struct session *session, enum conn_close how, const char *why)
     session->account = NULL;
     timeout_stop(&session->timeout);
     timeout_stop(&session->still_here);
+    timeout_stop(&session->leaving);
     evloop_cancel(session->env->loop, &session->run_task);
     conn_close(&session->conn, how);
     evloop_defer(session->env->loop, &session->closed_task, EVLOOP_SOON);
@@ -557,6 +558,7 @@ static void on_conn(void *arg, struct conn *conn, enum conn_event event)
         break;
     case CONN_EV_EOF:
         session->is_ended = true;
+        timeout_start(session->env->loop, &session->leaving, SESSION_LEAVING_MS);
         session_wake(session);
         break;
     case CONN_EV_TIMEOUT:
@@ -574,6 +576,22 @@ static void on_timeout(void *arg)
     struct session *session = arg;
     session_bye(session, session->account != NULL ? "[UNAVAILABLE] Silent for too long"
                                                   : "[UNAVAILABLE] Login took too long");
+}
+
+/* What is only for its client, and may cost the upstream much, is not gone on with when that has ended its
+ * side; but for a moment, since scripts do so and read on.  (Dovecot, too, gives up a SEARCH when it
+ * sees so between two slices of it.) */
+static void on_leaving(void *arg)
+{
+    struct session *session = arg;
+    const struct job *job = session->jobs;
+    bool is_for_client = job != NULL && job->verb != NULL && job->verb->is_for_client;
+    if (is_for_client && job == session->leaving_job) {
+        session__hang_up(session);
+    } else {
+        session->leaving_job = is_for_client && job->is_started ? job : NULL;
+        timeout_start(session->env->loop, &session->leaving, SESSION_LEAVING_MS);
+    }
 }
 
 static void on_still_here(void *arg)
@@ -617,6 +635,7 @@ struct session *session_create(const struct session_env *env, int fd, const stru
     task_init(&session->closed_task, closed_later, session);
     timeout_init(&session->timeout, on_timeout, session);
     timeout_init(&session->still_here, on_still_here, session);
+    timeout_init(&session->leaving, on_leaving, session);
     timeout_start(env->loop, &session->timeout, limits->login_timeout_ms);
     session->conn = conn_accept(env->loop, fd, &opts, on_conn, session);
     conn_set_secret(session->conn, true); /* until the login */

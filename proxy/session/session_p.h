@@ -45,6 +45,7 @@ enum {
     JOB_ARENA_MAX = 4 * 1024 * 1024,
     SESSION_OUT_BUDGET = 256 * 1024, /* octets written by one job in one turn */
     SESSION_STILL_HERE_MS = 2 * 60 * 1000,
+    SESSION_LEAVING_MS = 500,
 };
 
 struct verb {
@@ -57,6 +58,7 @@ struct verb {
     /* Advisory: the job is queued behind jobs that have this too; ask for what it will need.  False:
      * enough is under way, ask me again later. */
     bool (*plan_ahead)(struct session *session, struct job *job);
+    bool is_for_client; /* nothing remains of it but its answer: see on_leaving() of session.c */
 };
 
 /* One command. */
@@ -89,6 +91,8 @@ struct session {
     struct task run_task, closed_task;
     struct timeout timeout; /* login, then silence */
     struct timeout still_here; /* in IDLE */
+    struct timeout leaving; /* the client has ended its side */
+    const struct job *leaving_job;
     struct buf scratch; /* for rendering; emptied by who uses it */
     unsigned bad_n;     /* in a row */
 

@@ -442,7 +442,11 @@ static void cancel_sort(struct session *session, struct job *job)
     fini_sort(work);
 }
 
-const struct verb verb_sort = {
-    .work_size = sizeof(struct sort_work), .run = run_sort, .cancel = cancel_sort};
-const struct verb verb_thread = {
-    .work_size = sizeof(struct sort_work), .run = run_sort, .cancel = cancel_sort};
+const struct verb verb_sort = {.work_size = sizeof(struct sort_work),
+                               .run = run_sort,
+                               .cancel = cancel_sort,
+                               .is_for_client = true};
+const struct verb verb_thread = {.work_size = sizeof(struct sort_work),
+                                 .run = run_sort,
+                                 .cancel = cancel_sort,
+                                 .is_for_client = true};

@@ -191,6 +191,11 @@ void upcmd_detach(struct upcmd *cmd)
     }
 }
 
+bool upcmd_is_begun(const struct upcmd *cmd)
+{
+    return cmd->stage != UPCMD_QUEUED && cmd->stage != UPCMD_FILLING;
+}
+
 /* --- sending -----------------------------------------------------------------------------------
  */
 
@@ -290,6 +295,16 @@ static bool is_held(const struct link *link, const struct upcmd *cmd)
     return (cmd->flags & UPCMD_ONCE) != 0 && !idle__was_heard(link, LINK__SURE_MS);
 }
 
+/* Has the server enough to do?  What is in the queue can still be taken back. */
+static bool is_full(const struct link *link)
+{
+    size_t n = 0;
+    for (const struct upcmd *cmd = link->flight.head; cmd != NULL; cmd = cmd->next) {
+        n += cmd->ops == NULL && !is_internal(cmd);
+    }
+    return n >= LINK_DETACHED_MAX || link->flight.n >= LINK_FLIGHT_MAX;
+}
+
 /* Take the next command out of the queue; false when none may go. */
 static bool start_next(struct link *link)
 {
@@ -304,8 +319,9 @@ static bool start_next(struct link *link)
         idle__ask(link);
         return true;
     }
-    if (!is_internal(cmd) && (is_ambiguous(link, cmd) || !may_send(link, cmd) ||
-                              is_held(link, cmd) || !fill(cmd))) {
+    if (!is_internal(cmd) &&
+        (is_ambiguous(link, cmd) || is_full(link) || !may_send(link, cmd) ||
+         is_held(link, cmd) || !fill(cmd))) {
         return false;
     }
     if (!conn_has_room(link->conn)) {

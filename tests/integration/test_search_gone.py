@@ -1,0 +1,121 @@
+"""Clients that ask for what takes the upstream long, and go: what nobody waits for any more is not heaped up there."""
+import time
+
+import pytest
+
+import spine_tools as tools
+from imapjudge import imapclient
+
+OLD = '12-Mar-2019 10:00:00 +0000'
+SETTLED = 'search { settle = 0s }'
+SOON, LATER = 300, 100
+FLIGHT = 256    # commands that a link has under way
+LEFT = 16       # that go on though nobody waits: 8 that are learnt from, 8 others
+GRACE = 1       # seconds: so long a client that has ended its side may still read
+
+
+class Slow:
+    """An upstream that answers no search for content before release(); held: those that it has been sent."""
+
+    def __init__(self, fake):
+        self.fake, self.held, self.holds = fake, [], True
+        fake.on('UID SEARCH', self.answer)
+        fake.on('UID SORT', self.answer)
+
+    def answer(self, conn, command):
+        is_held = self.holds and any(word in command.args for word in (b'TEXT', b'OLDER', b'SUBJECT', b'DATE'))
+        if is_held:
+            self.held.append((conn, command))
+        return None if is_held else conn.default(command)
+
+    def release(self):
+        def go_on():
+            self.holds = False
+            for conn, command in self.held:
+                conn.send(conn.default(command))
+        self.fake.change(go_on)
+
+    def wait(self, number, seconds):
+        end = time.monotonic() + seconds
+        while len(self.held) < number and time.monotonic() < end:
+            time.sleep(0.001)
+
+
+@pytest.fixture
+def slow(fake, make_proxy, connect):
+    mailbox = fake.mailbox('INBOX')
+    for n in range(300):
+        fake.change(lambda n=n: mailbox.add(b'Subject: number %d\r\n\r\nbody\r\n' % n, date=OLD))
+    fake.capabilities += ' WITHIN SORT'
+
+    def make(esearch):
+        if not esearch:
+            fake.capabilities = fake.capabilities.replace(' ESEARCH', '')
+        slow.proxy = make_proxy(fake.port, kind=tools.Configured, sections=SETTLED)
+        slow.client = connect(slow.proxy.port, 'u0', timeout=60)
+        slow.client.select()
+        slow.client.must('UID FETCH 1:* (FLAGS)')
+        return slow
+    slow = Slow(fake)
+    slow.make = make
+    return slow
+
+
+def sessions(slow, number):
+    clients = [imapclient.IMAPClient('127.0.0.1', slow.proxy.port, timeout=60) for _ in range(number)]
+    for client in clients:
+        client.login('u0')
+        client.select()
+    return clients
+
+
+def ask_and_go(slow, client, command):
+    number = len(slow.held)
+    client.start(command)
+    slow.wait(number + 1, 0.02)      # where it goes out at all it does at once
+    client.close()
+
+
+@pytest.mark.parametrize('esearch', [True, False])
+@pytest.mark.parametrize('command', ['UID SEARCH TEXT "x%d"', 'UID SEARCH OLDER 60%d'])
+def test_what_those_asked_who_left_is_not_heaped_up(slow, command, esearch):
+    slow.make(esearch)
+    clients = sessions(slow, SOON + LATER)
+    for n in range(SOON):
+        ask_and_go(slow, clients[n], command % n)
+    at_once = len(slow.held)
+    assert 1 <= at_once <= FLIGHT
+    time.sleep(2 * GRACE)            # all have been let go of
+    for n in range(LATER):
+        ask_and_go(slow, clients[SOON + n], command % (SOON + n))
+    assert len(slow.held) <= max(at_once, LEFT)
+    time.sleep(2 * GRACE)
+    number = len(slow.fake.commands)
+    slow.release()
+    assert slow.client.must('UID SEARCH SUBJECT "number 7"', timeout=60).search()
+    assert len(slow.fake.commands) < number + 10
+
+
+def test_what_was_sent_for_one_who_left_is_learnt(slow):
+    slow.make(True)
+    for n, client in enumerate(sessions(slow, 3)):
+        ask_and_go(slow, client, 'UID SEARCH SUBJECT "number %d"' % n)
+    assert len(slow.held) == 3
+    time.sleep(2 * GRACE)            # they have been let go of
+    slow.release()
+    slow.client.must('UID SEARCH SUBJECT "number 9"')      # answered behind them
+    number = len(slow.fake.commands)
+    for n in range(3):
+        slow.client.must('UID SEARCH SUBJECT "number %d"' % n)
+    assert not [c for c in slow.fake.commands[number:] if b'SUBJECT' in c.args]
+
+
+def test_who_stays_is_answered_however_many_left(slow):
+    slow.make(True)
+    clients = sessions(slow, 60)
+    waits = [slow.client.start('UID SEARCH SUBJECT "number %d"' % n) for n in (290, )]
+    for n, client in enumerate(clients):
+        ask_and_go(slow, client, ('UID SEARCH OLDER 60%d', 'UID SEARCH TEXT "x%d"')[n % 2] % n)
+    time.sleep(2 * GRACE)
+    slow.release()
+    assert [slow.client.wait(tag, timeout=30).search() for tag in waits] == [[291]]
