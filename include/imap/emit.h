@@ -29,6 +29,10 @@ void emit_human_text(struct buf *out, struct slice text);
 /* "NO [OVERQUOTA] text" from an upstream's tagged response: only relayed codes, their arguments
  * checked (numbers, sets, atoms) and written anew; the text cleaned.  No tag, no CRLF. */
 void emit_relayed(struct buf *out, const struct response *r);
+/* Such a text for a client whose command is named @name, where the upstream was sent another in its place and
+ * names that, as Dovecot does: the first "UID SEARCH" in it, or "UID " and the last word of @name, is
+ * replaced by @name. */
+void emit_renamed(struct buf *out, struct slice text, struct slice name);
 
 /* May the data of an untagged response be passed on as it stands?  Quoted strings and lists have
  * ends, literals are as long as they say, no line break is outside of one.  Nothing else is asked:

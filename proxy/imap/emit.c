@@ -165,6 +165,39 @@ void emit_relayed(struct buf *out, const struct response *r)
     emit_human_text(out, r->text);
 }
 
+enum { UID_LEN = 4 }; /* "UID " */
+
+static bool is_letter(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool is_uid_form(struct slice text, struct slice word)
+{
+    size_t end = UID_LEN + word.len;
+    return slice_eq(slice_sub(text, 0, UID_LEN), SLICE("UID ")) &&
+           slice_eq(slice_sub(text, UID_LEN, word.len), word) &&
+           (text.len == end || !is_letter(text.data[end]));
+}
+
+void emit_renamed(struct buf *out, struct slice text, struct slice name)
+{
+    bool is_uid = slice_starts_nocase(name, SLICE("UID "));
+    const struct slice words[] = {is_uid ? slice_sub(name, UID_LEN, name.len) : name,
+                                  SLICE("SEARCH")};
+    for (size_t i = 0; i < 2 * text.len; i++) {
+        size_t at = i / 2;
+        struct slice rest = slice_sub(text, at, text.len);
+        if ((at == 0 || text.data[at - 1] == ' ') && is_uid_form(rest, words[i % 2])) {
+            buf_add(out, slice_sub(text, 0, at));
+            buf_add(out, name);
+            buf_add(out, slice_sub(rest, UID_LEN + words[i % 2].len, rest.len));
+            return;
+        }
+    }
+    buf_add(out, text);
+}
+
 /* Octets of the literal at the start of @text, with its header; 0: that is none. */
 static size_t literal_len(struct slice text)
 {

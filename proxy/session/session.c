@@ -226,6 +226,20 @@ static void empty_saved(struct session *session, const struct job *job, struct s
     }
 }
 
+/* What names messages goes by UID: a refusal may say so. */
+static void add_text(const struct command *command, struct slice text, struct buf *out)
+{
+    char name[32];
+    bool is_ok = slice_starts_nocase(text, SLICE("OK"));
+    if (is_ok || command->info == NULL || (command->info->states & COMMAND_STATE_AUTHENTICATED) != 0) {
+        buf_add(out, text);
+        return;
+    }
+    (void)snprintf(name, sizeof(name), "%s%s", command_is_uid(command) ? "UID " : "",
+                   command->info->name);
+    emit_renamed(out, text, slice_str(name));
+}
+
 void job_finish(struct session *session, struct job *job, struct slice text)
 {
     empty_saved(session, job, text);
@@ -237,7 +251,7 @@ void job_finish(struct session *session, struct job *job, struct slice text)
     buf_reset(out);
     buf_add(out, job->parsed.tag.len > 0 ? job->parsed.tag : SLICE("*"));
     buf_add_char(out, ' ');
-    buf_add(out, text);
+    add_text(&job->parsed, text, out);
     buf_add_str(out, "\r\n");
     session_write(session, buf_slice(out));
 }
@@ -501,6 +515,8 @@ static void on_revoked(struct account_user *user, const char *text)
 
 /* --- connection events ------------------------------------------------------------------------ */
 
+enum { LEAVING_MS = 500 };
+
 static void greet(struct session *session)
 {
     struct buf *out = &session->scratch;
@@ -558,7 +574,7 @@ static void on_conn(void *arg, struct conn *conn, enum conn_event event)
         break;
     case CONN_EV_EOF:
         session->is_ended = true;
-        timeout_start(session->env->loop, &session->leaving, SESSION_LEAVING_MS);
+        timeout_start(session->env->loop, &session->leaving, LEAVING_MS);
         session_wake(session);
         break;
     case CONN_EV_TIMEOUT:
@@ -590,7 +606,7 @@ static void on_leaving(void *arg)
         session__hang_up(session);
     } else {
         session->leaving_job = is_for_client && job->is_started ? job : NULL;
-        timeout_start(session->env->loop, &session->leaving, SESSION_LEAVING_MS);
+        timeout_start(session->env->loop, &session->leaving, LEAVING_MS);
     }
 }
 

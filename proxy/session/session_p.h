@@ -45,7 +45,6 @@ enum {
     JOB_ARENA_MAX = 4 * 1024 * 1024,
     SESSION_OUT_BUDGET = 256 * 1024, /* octets written by one job in one turn */
     SESSION_STILL_HERE_MS = 2 * 60 * 1000,
-    SESSION_LEAVING_MS = 500,
 };
 
 struct verb {
@@ -90,8 +89,7 @@ struct session {
     enum session_state state;
     struct task run_task, closed_task;
     struct timeout timeout; /* login, then silence */
-    struct timeout still_here; /* in IDLE */
-    struct timeout leaving; /* the client has ended its side */
+    struct timeout still_here, leaving; /* in IDLE; the client has ended its side */
     const struct job *leaving_job;
     struct buf scratch; /* for rendering; emptied by who uses it */
     unsigned bad_n;     /* in a row */

@@ -376,3 +376,16 @@ def test_what_needs_numbers_waits_for_them(fake, unmapped, command):
     assert unmapped.has_told
     if '$' not in command and 'RETURN' not in command:
         assert result.search() == [5, 8]
+
+
+@pytest.mark.parametrize('verb', ['SEARCH', 'UID SEARCH', 'SORT (DATE) UTF-8', 'UID SORT (SUBJECT) UTF-8', 'THREAD REFERENCES UTF-8', 'FETCH'])
+def test_refusals_name_the_command_that_the_client_sent(fake, box, verb):
+    """As Dovecot's do; the proxy sends all of them by UID, and asks SEARCH about the criteria of a SORT."""
+    fake.capabilities += ' SORT THREAD=REFERENCES'
+    client = box()
+    for name in ('UID SEARCH', 'UID SORT', 'UID THREAD', 'UID FETCH'):
+        fake.on(name, lambda conn, command, name=name: b'%s BAD Error in IMAP command %s: Unknown argument XYZZY\r\n' % (
+            command.tag, name.encode()))
+    result = client.cmd(verb + (' XYZZY' if verb != 'FETCH' else ' 1 BODY.PEEK[9.HEADER]'))
+    words = verb.split(' (')[0].split(' REF')[0]
+    assert bytes(result.tagged.raw).split(b' ', 1)[1] == b'BAD Error in IMAP command %s: Unknown argument XYZZY\r\n' % words.encode()

@@ -34,6 +34,30 @@ static void relaying(void **state)
     buf_fini(&out);
 }
 
+static const char *renamed(const char *text, const char *name)
+{
+    buf_reset(&out);
+    emit_renamed(&out, slice_str(text), slice_str(name));
+    return take();
+}
+
+static void the_client_s_own_command_is_named(void **state)
+{
+    (void)state;
+    buf_init(&out, 0);
+    const char *text = "BAD Error in IMAP command UID SEARCH: Unknown argument UID SEARCH";
+    assert_string_equal(renamed(text, "SEARCH"), "BAD Error in IMAP command SEARCH: Unknown argument UID SEARCH");
+    assert_string_equal(renamed(text, "UID SEARCH"), text);
+    assert_string_equal(renamed(text, "UID SORT"), "BAD Error in IMAP command UID SORT: Unknown argument UID SEARCH");
+    assert_string_equal(renamed("UID SORT", "SORT"), "SORT");
+    assert_string_equal(renamed("NO UID FETCH no", "FETCH"), "NO FETCH no");
+    const char *const kept[] = {"NO UID SORTED", "NO XUID SEARCH", "NO UID  SEARCH", "", "UID ", "NO [CANNOT] SEARCH", "UID"};
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        assert_string_equal(renamed(kept[i], "SORT"), kept[i]);
+    }
+    buf_fini(&out);
+}
+
 static void strings(void **state)
 {
     (void)state;
@@ -192,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(relaying),
         TEST(strings),
+        TEST(the_client_s_own_command_is_named),
         TEST(what_is_emitted_is_read_back),
         TEST(lines),
         TEST(only_known_codes_are_relayed),
