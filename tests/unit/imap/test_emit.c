@@ -51,7 +51,8 @@ static void the_client_s_own_command_is_named(void **state)
     assert_string_equal(renamed(text, "UID SORT"), "BAD Error in IMAP command UID SORT: Unknown argument UID SEARCH");
     assert_string_equal(renamed("UID SORT", "SORT"), "SORT");
     assert_string_equal(renamed("NO UID FETCH no", "FETCH"), "NO FETCH no");
-    const char *const kept[] = {"NO UID SORTED", "NO XUID SEARCH", "NO UID  SEARCH", "", "UID ", "NO [CANNOT] SEARCH", "UID"};
+    const char *const kept[] = {"NO UID SORTED", "NO XUID SEARCH", "NO UID  SEARCH", "",
+                                "UID ",          "NO [CANNOT] SEARCH", "UID"};
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         assert_string_equal(renamed(kept[i], "SORT"), kept[i]);
     }
