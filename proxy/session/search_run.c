@@ -39,6 +39,9 @@ static bool prepare(struct search_run *run)
         search__fail(run, st, "NO [LIMIT] Search too complex");
     } else if (st != OK) {
         search__fail(run, st, "BAD Invalid messageset");
+    } else if (run->has_modseq && !session_has_modseq(run->session)) { /* RFC 7162 3.1.2.2 */
+        st = SYNTAX;
+        search__fail(run, st, "BAD This mailbox has no mod-sequences");
     }
     return st == OK;
 }

@@ -73,3 +73,16 @@ def test_a_keyword_may_be_a_string(both):
     assert both[0].must('UID SEARCH KEYWORD "Odd1"').search() == [3, 5]
     assert both[0].must('UID SEARCH UNKEYWORD "Odd1" 1:5').search() == [1, 2, 4]
     assert both[0].must('UID SEARCH KEYWORD "no such"').search() == []
+
+
+def test_t24_mod_sequences_are_refused_where_there_are_none(fake, make_proxy, connect):
+    """RFC 7162 3.1.2.2; SEARCH MODSEQ found nothing there, NOT MODSEQ all."""
+    fake.capabilities = ' '.join(c for c in fake.capabilities.split() if c not in ('CONDSTORE', 'QRESYNC')) + ' SORT'
+    for number in range(3):
+        fake.mailbox('INBOX').add(b'Subject: %d\r\n\r\n' % number)
+    client = connect(make_proxy(fake.port).port, 'u0')
+    client.select()
+    for program in ('SEARCH MODSEQ 1', 'UID SEARCH NOT MODSEQ 9', 'SEARCH RETURN (SAVE) MODSEQ 0', 'SORT (DATE) UTF-8 MODSEQ 1'):
+        result = client.cmd(program)
+        assert result.status == 'BAD' and not result.named('SEARCH') + result.named('SORT'), program
+    assert client.must('SEARCH ALL').search() == [1, 2, 3]
