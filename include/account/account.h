@@ -144,6 +144,9 @@ void account_names_leaving(struct account *account, const struct name_change *ch
 /* It succeeded: cached records of the names go, who has one of them open is told BYE, and what is live
  * below is selected anew. */
 void account_names_changed(struct account *account, const struct name_change *change);
+/* What was answered to a write into @mailbox: an APPENDUID or COPYUID with another UIDVALIDITY than that of
+ * its model shows that others have made the name another mailbox's; it is selected anew. */
+void account_name_told(struct account *account, struct slice mailbox, const struct response *response);
 /* It may have succeeded. */
 void account_names_doubtful(struct account *account, const struct name_change *change);
 /* Either of both (is_done: it succeeded), but later: sessions do not end within this call. */

@@ -602,6 +602,9 @@ void feed__tagged_ok(struct feed *feed, const struct response *tagged)
         return;
     }
     feed->tagged_ms = now_ms(feed);
+    if (feed->is_doubted) {
+        feed__stir(feed);
+    }
     if (!feed__count_is_true(feed)) {
         return;
     }
@@ -735,7 +738,7 @@ void feed__end_of_turn(struct feed *feed)
             feed__probe(feed);
         }
         feed__tell_soon(feed);
-        feed__check_emptied(feed);
+        feed__check_doubts(feed);
     }
     budget__kick(account);
 }

@@ -212,13 +212,40 @@ bool feed__last_check(struct feed *feed)
 /* T6: to who is inside a mailbox that others delete or rename Cyrus tells all messages gone, and then
  * lets them sit in an empty one, while a SELECT of it is refused.  So a mailbox that has lost its last
  * message is selected anew when nothing else is under way on its link: it is, or it is not. */
-void feed__check_emptied(struct feed *feed)
+void feed__check_doubts(struct feed *feed)
 {
-    bool is_empty = feed->state == FEED_LIVE && feed->exists == 0;
-    if (!feed->was_emptied || !is_empty) {
+    bool is_live = feed->state == FEED_LIVE;
+    feed->was_emptied = feed->was_emptied && is_live && feed->exists == 0;
+    feed->is_doubted = feed->is_doubted && is_live;
+    if ((feed->was_emptied || feed->is_doubted) && slot__is_ready(feed->slot) &&
+        link_load(feed->slot->link) == 0) {
+        LOG(LOG_INFO, "feed", "msg=\"selected anew\" account=%s mailbox=%s why=%s",
+            feed->account->name, LOG_Q(feed_name(feed)), feed->is_doubted ? "doubt" : "emptied");
         feed->was_emptied = false;
-    } else if (slot__is_ready(feed->slot) && link_load(feed->slot->link) == 0) {
-        feed->was_emptied = false;
+        feed->is_doubted = false;
         feed__recheck(feed);
+    }
+}
+
+void feed__doubt(struct feed *feed)
+{
+    if (feed->state == FEED_LIVE) {
+        feed->is_doubted = true;
+        feed__stir(feed);
+    }
+}
+
+/* Dovecot lets who is inside go on in what was deleted, by "* NO Internal error" at each NOOP and in
+ * IDLE.  Others warn so of a full disk (RFC 3501 7.1.2), so that it is not asked about each time. */
+void feed__complained(struct feed *feed, const struct response *response)
+{
+    enum { COMPLAINT_MS = 60 * 1000 };
+    uint64_t now_ms = evloop_now_ms(account__loop(feed->account));
+    bool is_unexplained = response->code == CODE_NONE || response->code == CODE_SERVERBUG ||
+                          response->code == CODE_NONEXISTENT;
+    if (feed->state == FEED_LIVE && is_unexplained &&
+        (feed->complained_ms == 0 || now_ms - feed->complained_ms >= COMPLAINT_MS)) {
+        feed->complained_ms = now_ms;
+        feed__doubt(feed);
     }
 }

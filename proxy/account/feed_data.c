@@ -428,5 +428,8 @@ void feed__untagged(struct feed *feed, const struct response *response)
         on_flags(feed, response);
     } else if (response->kind == RESPONSE_STATE && response->cond == COND_OK) {
         on_state(feed, response);
+    } else if (response->kind == RESPONSE_STATE &&
+               (response->cond == COND_NO || response->cond == COND_BAD)) {
+        feed__complained(feed, response);
     }
 }

@@ -127,6 +127,8 @@ struct feed {
     bool has_compared;   /* and they were told of */
     bool was_emptied;    /* by an upstream that told its last message gone */
     bool wants_recheck;  /* to be selected anew once it is live */
+    bool is_doubted;     /* to be selected anew when nothing is under way: feed_check.c */
+    uint64_t complained_ms; /* when that was last for an untagged NO or BAD; 0: never */
     uint64_t tagged_ms;  /* last complete round trip */
     struct budget_place place;
     unsigned syncs_failed;
@@ -167,7 +169,6 @@ void feed__drop_cmds(struct feed *feed);
 void feed__live(struct feed *feed);
 /* Its name may be another mailbox's now, or nobody's: it is selected anew. */
 void feed__recheck(struct feed *feed);
-void feed__check_emptied(struct feed *feed); /* feed_check.c */
 void feed__end(struct feed *feed, const char *text);
 void feed__open_failed(struct feed *feed, enum status why, struct slice text);
 void feed__changed(struct feed *feed);

@@ -6,7 +6,7 @@
 
 #include "account/lists.h"
 #include "base/alloc.h"
-#include "feed_p.h"
+#include "feed_sync_p.h"
 
 /* --- one name ----------------------------------------------------------------------------------- */
 
@@ -91,6 +91,17 @@ void account_names_doubtful(struct account *account, const struct name_change *c
     }
     if (change->verb != NAME_UNTOUCHED) {
         doubtful(account, change->name);
+    }
+}
+
+void account_name_told(struct account *account, struct slice mailbox, const struct response *response)
+{
+    struct respdata_uidset told;
+    bool is_told = response->code == CODE_APPENDUID ? respdata_appenduid(response, &told) == OK
+                   : response->code == CODE_COPYUID && respdata_copyuid(response, &told) == OK;
+    struct feed *feed = is_told ? account_find_feed(account, mailbox) : NULL;
+    if (feed != NULL && (told.uidvalidity > 0 ? told.uidvalidity : 1) != mailbox_uidvalidity(feed->mailbox)) {
+        feed__doubt(feed);
     }
 }
 

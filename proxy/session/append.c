@@ -205,6 +205,9 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     work->upcmd = NULL;
     write_done(&work->write, st, tagged, was_sent);
     if (st == OK) {
+        if (tagged != NULL) {
+            account_name_told(work->write.session->account, args_of(work)->mailbox, tagged);
+        }
         (void)write_refresh_other(&work->write, args_of(work)->mailbox);
     }
 }

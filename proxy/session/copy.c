@@ -16,6 +16,7 @@ static bool on_untagged(void *arg, const struct response *response)
         return false;
     }
     share_told(work->share, response);
+    account_name_told(write->session->account, write->job->parsed.args.copy.mailbox, response);
     buf_add_str(&write->told, "* "); /* MOVE says it before the expunges, RFC 6851 4.3 */
     emit_relayed(&write->told, response);
     buf_add_str(&write->told, "\r\n");
@@ -27,6 +28,7 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     struct copy_work *work = arg;
     if (st == OK && tagged != NULL) {
         share_told(work->share, tagged);
+        account_name_told(work->write.session->account, work->write.job->parsed.args.copy.mailbox, tagged);
     }
     share_end(&work->share);
     write_done(&work->write, st, tagged, was_sent);
