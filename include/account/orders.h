@@ -72,7 +72,8 @@ bool orders_find(struct orders *orders, const struct order_question *question,
  * the call. */
 struct order_ask *orders_ask(struct orders *orders, const struct order_question *question,
                              order_done_fn *done, void *arg);
-/* No call of its done; also when the feed is gone.  What is under way and may be remembered goes on. */
+/* No call of its done; also when the feed is gone.  What is under way and may be remembered goes on,
+ * while there is not much of it. */
 void orders_cancel(struct order_ask **ask);
 
 #endif

@@ -16,6 +16,7 @@
 
 enum {
     MANY = 1000,            /* messages that are put in order on a link for bulk */
+    UNWAITED_MAX = 8,       /* questions of a mailbox that go on though nobody waits any more */
     REFUSAL_MAX = 64 * 1024,
     LINE_ARENA_MAX = 64 * 1024 * 1024,
 };
@@ -161,6 +162,17 @@ static void tell_canceled(void *arg)
     done(done_arg, &answer);
 }
 
+/* A client that asks for much and leaves keeps no others waiting. */
+static bool may_go_on(const struct asking *asking)
+{
+    const struct asking *other;
+    unsigned unwaited = 0;
+    DL_FOREACH(asking->orders->asked, other) {
+        unwaited += other->asks == NULL;
+    }
+    return asking->is_remembered && unwaited <= UNWAITED_MAX;
+}
+
 void orders_cancel(struct order_ask **ask)
 {
     struct order_ask *gone = *ask;
@@ -170,7 +182,7 @@ void orders_cancel(struct order_ask **ask)
         evloop_cancel(gone->loop, &gone->task);
     } else {
         DL_DELETE(asking->asks, gone);
-        if (asking->asks == NULL && !asking->is_remembered && !asking->is_over) {
+        if (asking->asks == NULL && !asking->is_over && !may_go_on(asking)) {
             forget(asking);
         }
     }

@@ -107,3 +107,19 @@ def test_order_is_that_of_the_upstream_once_it_is_settled(pair, server, user, pr
     with server.client(user) as client:
         client.select(server.box('Work'))
         assert [told(client, program) for _ in range(2)][-1] == got
+
+
+def test_order_of_many_is_right_on_a_link_for_bulk(opened, dovecot, user, tap):  # noqa: F811
+    dovecot.fill(user, 'Work', [mail(uid) for uid in range(1, 1201)])
+    with dovecot.client(user) as client:
+        client.select('Work')
+        client.must('UID SORT (FROM) UTF-8 ALL')
+    dovecot.fill(user, 'Work', [mail(uid) for uid in range(1201, 1206)], create=False)
+    pair = opened()
+    pair.client.select('Work')
+    pair.client.must('FETCH 1:* (FLAGS)')
+    mark = search.at_rest(tap)
+    assert told(pair.client) == right(1205)
+    asked = search.searches(tap.since(mark))
+    assert len(asked) == 3 and len({c.conn for c in asked}) == 1
+    assert {c.conn for c in tap.since(mark).commands if c.verb == 'EXAMINE'} == {asked[0].conn}

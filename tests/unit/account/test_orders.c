@@ -602,6 +602,32 @@ static void test_who_leaves(void **state)
     assert_int_equal(asker[0].st, CANCELED);
 }
 
+static void test_not_much_goes_on_for_nobody(void **state)
+{
+    static const char *const programs[] = {"DATE", "SIZE", "ARRIVAL", "DATE SIZE", "SIZE DATE",
+                                           "DATE ARRIVAL", "ARRIVAL DATE", "SIZE ARRIVAL",
+                                           "ARRIVAL SIZE", "REVERSE DATE"};
+    enum { PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
+    struct office office;
+    size_t kept_n = 0;
+    (void)state;
+    open_four(&office);
+    office_rule_add(&office, "UID SORT", "* SORT 1 3\r\n$ OK done\r\n", 0);
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        put(&asker[0], false, programs[i], "1,3", "UTF-8 ALL");
+        orders_cancel(&asker[0].ask);
+    }
+    office_run_ms(&office, 200);
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        kept_n += remembers(false, programs[i], "1,3");
+    }
+    assert_int_equal(kept_n, 8);
+    put(&asker[0], false, programs[PROGRAMS - 1], "1,3", "UTF-8 ALL"); /* who waits is served */
+    office_run(&office, all_answered);
+    assert_int_equal(asker[0].st, OK);
+    end_askers(&office);
+}
+
 static void test_large_sets_go_over_a_bulk_link(void **state)
 {
     struct office office;
@@ -711,6 +737,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_criteria_go_out_where_there_is_no_set),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_who_leaves),
+        cmocka_unit_test(test_not_much_goes_on_for_nobody),
         cmocka_unit_test(test_large_sets_go_over_a_bulk_link),
         cmocka_unit_test(test_a_set_that_is_scattered),
     };
