@@ -86,3 +86,25 @@ def test_t24_mod_sequences_are_refused_where_there_are_none(fake, make_proxy, co
         result = client.cmd(program)
         assert result.status == 'BAD' and not result.named('SEARCH') + result.named('SORT'), program
     assert client.must('SEARCH ALL').search() == [1, 2, 3]
+
+
+@pytest.mark.parametrize('cuts', [1, 2])
+def test_criteria_that_go_as_they_are_are_asked_again_once_when_the_link_is_lost(fake, make_proxy, connect, cuts):
+    """A charset that nothing is known of here: the server judges the whole."""
+    for number in range(3):
+        fake.mailbox('INBOX').add(b'Subject: %d\r\n\r\n' % number, {'\\Seen'} if number == 1 else ())
+    asked = []
+
+    def search(conn, command):
+        if b'KOI8-R' not in command.args:
+            return conn.default(command)
+        asked.append(command.args)
+        if len(asked) <= cuts:
+            return conn.cut()
+        return conn.send(b'* SEARCH 2\r\n' + command.tag + b' OK done\r\n')
+
+    fake.on('UID SEARCH', search)
+    client = connect(make_proxy(fake.port).port, 'u0', timeout=30)
+    client.select()
+    result = client.cmd('UID SEARCH CHARSET KOI8-R SEEN')
+    assert (result.status, result.search(), len(asked)) == (('OK', [2], 2) if cuts == 1 else ('NO', [], 2))
