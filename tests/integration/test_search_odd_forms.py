@@ -1,6 +1,7 @@
 """Criteria in forms that are legal but odd, or not quite legal and taken by servers: the same answer as directly."""
 import pytest
 
+import spine_tools as tools
 from imapjudge import mailgen
 
 DAYS = ('SINCE 31-Feb-2021', 'SINCE 29-Feb-2021', 'SINCE 32-Jan-2021', 'BEFORE 00-Jan-2021', 'SENTSINCE 31-Apr-2021',
@@ -108,3 +109,20 @@ def test_criteria_that_go_as_they_are_are_asked_again_once_when_the_link_is_lost
     client.select()
     result = client.cmd('UID SEARCH CHARSET KOI8-R SEEN')
     assert (result.status, result.search(), len(asked)) == (('OK', [2], 2) if cuts == 1 else ('NO', [], 2))
+
+
+def test_modseqs_that_the_map_did_not_bring_are_asked_for_before_they_are_compared(dovecot, user, make_proxy, connect):
+    """A mailbox that is read by SEARCH: of most messages no modseq is known at first."""
+    dovecot.fill(user, 'INBOX', mailgen.Generator(8).mails(30), create=False)
+    direct = connect(dovecot.port, user)
+    direct.must('SELECT INBOX (CONDSTORE)')
+    for number in (3, 7, 8, 20):
+        direct.must('STORE %d +FLAGS.SILENT (\\Flagged)' % number)
+    known = sorted(items['MODSEQ'][0] for items in direct.must('FETCH 1:* (MODSEQ)').fetch().values())
+    proxy = make_proxy(dovecot.port, kind=tools.Configured, upstream='search_map_from = 10')
+    for modseq in (known[0], known[10], known[-3], known[-1]):      # beyond it Dovecot finds nothing, also with NOT
+        for program in ('UID SEARCH MODSEQ %d', 'UID SEARCH NOT MODSEQ %d', 'UID SEARCH OR MODSEQ %d SUBJECT "a"', 'UID SORT (ARRIVAL) UTF-8 MODSEQ %d'):
+            with proxy.client(user) as client:
+                client.select()
+                lines = [[r.raw for r in c.must(program % modseq).untagged if r.name in ('SEARCH', 'SORT')] for c in (client, direct)]
+                assert lines[0] == lines[1], program % modseq
