@@ -9,6 +9,7 @@ An ANEW step is a conversation of its own, of two sessions per twin on mailboxes
   also   are they asked of the one that was renamed away, too?"""
 import time
 
+from imapjudge import imapclient
 from imapjudge.imapclient import Lit
 
 from answers import Answer
@@ -31,15 +32,14 @@ def _done(client, *parts):
 
 
 class Anew:
-    """run() on a judge's twins; raises Mismatch. others: the clients, for a report."""
+    """run() on a judge's twins; raises Mismatch."""
 
     def __init__(self, judge, op):
         self._judge, self._meta = judge, op.meta
-        self.others = []
+        self._shown = []
         self._clients = []          # of each side
         for side in judge.sides:
             self._clients.append([side.new_client('a%d' % n) for n in range(SESSIONS)])
-            self.others += self._clients[-1]
 
     def run(self):
         box, old = self._meta['boxes']
@@ -54,6 +54,10 @@ class Anew:
         self._both(0, 'DELETE "%s"' % old)
         for client in sum(self._clients, []):
             client.logout()
+
+    def others(self):
+        """The clients, for a report."""
+        return sum(self._clients, []) + self._shown
 
     def close(self):
         for client in sum(self._clients, []):
@@ -108,12 +112,17 @@ class Anew:
         for side, clients, view in zip(judge.sides, self._clients, views):
             right = side.outside.must('STATUS "%s" (UIDVALIDITY MESSAGES)' % box).status_items()
             while True:
-                answer = Answer(op, view, clients[who].cmd(op.text))
-                told = (int(answer.codes.get('UIDVALIDITY') or 0), answer.exists)
-                if answer.status == 'OK' and told == (right['UIDVALIDITY'], right['MESSAGES']):
+                try:
+                    answer = Answer(op, view, clients[who].cmd(op.text))
+                    told = (answer.status, int(answer.codes.get('UIDVALIDITY') or 0), answer.exists)
+                except imapclient.IMAPClosed:       # it was in the old one when that was found out
+                    told = None
+                    clients[who].close()
+                    clients[who] = side.new_client('a%d' % who)
+                if told == ('OK', right['UIDVALIDITY'], right['MESSAGES']):
                     break
                 if side is judge.direct or not may_lag or time.monotonic() > deadline:
-                    raise Mismatch('anew', '%s: %r tells %s, it is %s' % (view.name, answer.result.tagged, told, right))
+                    raise Mismatch('anew', '%s: told %s, it is %s' % (view.name, told, right))
                 judge.counts['(anew again)'] += 1
                 time.sleep(0.05)
             answers.append(answer)
@@ -145,4 +154,4 @@ class Anew:
         for side in self._judge.sides:
             for text in ('EXAMINE "%s"' % box, 'UID FETCH 1:* (FLAGS)'):
                 side.outside.cmd(text)
-            self.others.append(side.outside)
+            self._shown.append(side.outside)

@@ -294,10 +294,10 @@ class Judge:
         if self.trouble is not None and self.trouble.is_near(op):
             return
         work = anew.Anew(self, op)
-        self.others = work.others
         try:
             work.run()
         finally:
+            self.others = work.others()
             work.close()
 
     def answered(self, op, results, before):

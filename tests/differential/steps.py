@@ -35,7 +35,8 @@ def _round(generator, count, how):
     pick = generator.random
     mails = [(pick.randrange(len(generator.mails)), generator.flag_list() if pick.random() < 0.5 else [])
              for _ in range(count)]
-    return {'how': how, 'by': pick.choice((0, 1)) if how != 'made' else 0, 'first': pick.randrange(2),
+    may_hide = 'anew-from-outside' not in generator.avoided
+    return {'how': how, 'by': pick.choice((0, 1, None) if may_hide else (0, 1)) if how != 'made' else 0, 'first': pick.randrange(2),
             'filled_by': pick.choice((0, 1, None)), 'both': pick.random() < 0.6, 'mails': mails}
 
 
