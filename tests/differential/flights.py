@@ -192,7 +192,7 @@ class Amid:
             judge.counts[self._write.verb] += 1
             judge.answered(self._write, result, old[self._write.session])
         else:
-            judge.unsettled[self._meta['box']] = judge.step
+            judge.left_unsettled(self._meta['box'])
 
     # ---- the direct twin: one after the other
 
@@ -215,6 +215,7 @@ class Amid:
 
     def _on_subject(self, asks, results):
         judge, side = self._judge, self._judge.subject
+        parts = {ask: judge.parts(ask.op, side) for ask in asks}
         client, commands = self._writer(side)
         tags = {ask: [] for ask in asks}
         written = []
@@ -223,7 +224,7 @@ class Amid:
                 written += [client.start(*parts) for parts in commands] if not written else []
             elif who < len(asks):
                 ask = asks[who]
-                tags[ask].append(side.clients[ask.op.session].start(*judge.parts(ask.op, side)))
+                tags[ask].append(side.clients[ask.op.session].start(*parts[ask]))
         told = {ask: _parted([ask.op] * len(tags[ask]), side.views[ask.op.session], tags[ask],
                              side.clients[ask.op.session].wait_all(tags[ask])) for ask in asks}
         done = [client.wait(tag) for tag in written]

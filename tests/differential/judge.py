@@ -125,7 +125,8 @@ class Judge:
             trouble.join(self)
         self.idling = [False] * settings.sessions
         self.points = collections.defaultdict(list)
-        self.unsettled = {}
+        self.unsettled = {}         # changed from outside: box -> when; until the subject was seen to know
+        self.troubled = set()       # ever
         self.others = []            # clients of a step's own: it is gone through, or is where it failed
         self._modseqs = []
         offered = [side.clients[0].capability() for side in self.sides]
@@ -435,7 +436,7 @@ class Judge:
                     side.name, answer.codes['MAILBOXID'], truth.mailboxid))
             told = (answer.exists, int(answer.codes.get('UIDNEXT', truth.uidnext)))
             if told != (len(truth.order), truth.uidnext):
-                if box not in self.unsettled:
+                if box not in self.unsettled and not (box in self.troubled and self._is_hidden(told, truth)):
                     raise Mismatch('select', '%s: SELECT tells EXISTS %d UIDNEXT %d, truth is %d and %d' % (
                         (side.name,) + told + (len(truth.order), truth.uidnext)))
                 self.rules.differ('update-timing')
@@ -450,6 +451,11 @@ class Judge:
             self.rules.differ('keyword-list')
         if op.meta.get('qresync'):
             self._resynced(op, direct, subject)
+
+    @staticmethod
+    def _is_hidden(told, truth):
+        """Are there as many messages, and UIDNEXT that of before one that came and went again from outside?"""
+        return told[0] == len(truth.order) and (truth.order or [0])[-1] < told[1] < truth.uidnext
 
     def _own_list(self, op, subject):
         """True when the subject's list is the one its own upstream gives: Dovecot leaves traces of deleted mailboxes
@@ -567,7 +573,11 @@ class Judge:
                 client.must('UID STORE %s +FLAGS.SILENT (\\Deleted)' % op.text)
                 client.must('UID EXPUNGE %s' % op.text)
             side.leave(client)
+        self.left_unsettled(box)
+
+    def left_unsettled(self, box):
         self.unsettled[box] = self.step
+        self.troubled.add(box)
 
     # ---- the barrier
 

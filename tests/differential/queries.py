@@ -201,6 +201,8 @@ def modseqs(op, answer, direct, truth):
     """What MODSEQ an answer may tell: that of the messages it names (RFC 7162 3.1.5, RFC 4731 3.2) or of all that are
     found, as far as it or the direct one lets them be known."""
     view, found = answer.view, [Found(op, told) for told in (answer, direct)]
+    if 'COUNT' in (found[0].esearch or {}) and all(told.numbers is None for told in found):
+        return set()                # of all that are counted, and which they are is not told
     sets = [found[0].named()] + [set(told.numbers) for told in found if told.numbers is not None]
     uids = [numbers if op.verb.startswith('UID') else {view.uid_of(n) for n in numbers} for numbers in sets]
     return {max(truth.modseq[uid] for uid in some) for some in uids if some and some <= set(truth.modseq)}
