@@ -34,7 +34,7 @@ def pipelined(judge, op):
         side.views[number].condstore = True     # what is done before it may be told after it
     for one, direct, subject in zip(ops, *answers):
         judge.counts[one.verb] += 1
-        one.meta['pipelined'] = True
+        one.meta['is_one_of_stores'] = sum('STORE' in other.verb for other in ops) > 1
         judge.compared(one, [direct, subject], judge.before(number))
 
 
