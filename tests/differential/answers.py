@@ -339,6 +339,7 @@ class Comparer:
             elif (mismatch.kind == 'search' and 'search-logic' in self.rules.allowed
                     and self.recheck.search(op, direct.view, subject)):
                 self.rules.differ('search-logic')
+                subject.search_modseq = None        # of other messages than the direct one's
             elif (mismatch.kind == 'sort' and 'sort-ties' in self.rules.allowed
                     and self.recheck.order(op, direct.view, subject)):
                 self.rules.differ('sort-ties')
