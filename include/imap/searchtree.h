@@ -76,7 +76,8 @@ enum search_class {
     SEARCH_USES_8BIT = 128, /* a string is not ASCII */
     SEARCH_IS_ODD = 256,    /* a day that there is not, or before 1970, or a size beyond 32 bits:
                                servers differ, one may refuse it */
-    SEARCH_IS_TANGLED = 512 /* of a canonical tree: see imap/searchcanon.h */
+    SEARCH_IS_TANGLED = 512, /* of a canonical tree: see imap/searchcanon.h */
+    SEARCH_IS_GUESSED = 1024 /* of what an unknown key takes: sure is only the text as it was written */
 };
 
 /* An argument of an unknown key, written anew as what it was. */
@@ -101,7 +102,8 @@ struct search_node {
 };
 
 /* Arguments of an unknown key: an atom that is no known key, a number, or none; then every quoted
- * string and literal that follows.  (ANNOTATION and INTHREAD have those of their documents.)
+ * string and literal that follows.  (ANNOTATION and INTHREAD have those of their documents.)  That is
+ * guessed, so what such a tree is written as is all that is sure of it: the same words in the same order.
  * search-key *(SP search-key) up to the end; *root_out is an AND. */
 enum status search_parse(struct lexer *lx, struct arena *arena,
                          struct search_node **root_out) MUST_USE;

@@ -167,7 +167,8 @@ static struct search_node *negate(struct parse *p, struct search_node *child)
 static struct search_node *append(struct parse *p, struct search_node *parent,
                                   struct search_node *tail, struct search_node *added)
 {
-    struct search_node *last = added->key == parent->key ? added->child : added;
+    bool is_flat = added->key == parent->key && (added->classes & SEARCH_IS_GUESSED) == 0;
+    struct search_node *last = is_flat ? added->child : added;
     *(tail != NULL ? &tail->next : &parent->child) = last;
     parent->classes |= added->classes;
     rise_above(p, parent, last);
@@ -209,7 +210,8 @@ static struct search_node *take_list(struct parse *p, size_t depth)
     lexer_expect(p->lx, '(');
     struct search_node *node = take_and(p, depth, true);
     lexer_expect(p->lx, ')');
-    if (node != NULL && node->child != NULL && node->child->next == NULL) {
+    if (node != NULL && node->child != NULL && node->child->next == NULL &&
+        (node->classes & SEARCH_IS_GUESSED) == 0) {
         return node->child; /* "(SEEN)" is SEEN: one tree for one meaning */
     }
     return node;
@@ -310,6 +312,7 @@ static struct search_node *take_unknown(struct parse *p, struct slice word, size
         return NULL;
     }
     node->text = word;
+    node->classes |= foreign == NULL ? SEARCH_IS_GUESSED : 0;
     while (lexer_ok(p->lx) &&
            (foreign != NULL ? tokens.n < foreign->args : has_token(p, tokens.n == 0))) {
         take_token(p, node, &tokens);

@@ -6,6 +6,7 @@ struct writer {
     struct outcmd *out;
     search_resolve_fn resolve;
     void *arg;
+    bool *is_after_bare; /* an unknown key without arguments was written just now */
 };
 
 /* RFC 3501 has no key for "nothing"; an empty set cannot be written.  Its NOT is ALL: Courier refuses
@@ -118,12 +119,12 @@ static size_t count(const struct search_node *first)
     return n;
 }
 
-/* Without arguments it stands alone in parentheses: what follows it here need not be what followed it
- * where the client wrote it, and must not become its argument. */
+/* Behind one without arguments it stands alone in parentheses: it would be taken for an argument. */
 static enum status write_unknown(const struct writer *w, const struct search_node *node)
 {
-    bool is_bare = node->tokens_n == 0 && node->child == NULL;
-    outcmd_str(w->out, is_bare ? "(" : "");
+    bool is_apart = *w->is_after_bare;
+    *w->is_after_bare = false;
+    outcmd_str(w->out, is_apart ? "(" : "");
     outcmd_token(w->out, node->text);
     for (size_t i = 0; i < node->tokens_n; i++) {
         outcmd_str(w->out, " ");
@@ -137,7 +138,8 @@ static enum status write_unknown(const struct writer *w, const struct search_nod
         outcmd_str(w->out, " ");
         TRY(write_key(w, node->child));
     }
-    outcmd_str(w->out, is_bare ? ")" : "");
+    outcmd_str(w->out, is_apart ? ")" : "");
+    *w->is_after_bare = !is_apart && node->tokens_n == 0 && node->child == NULL;
     return OK;
 }
 
@@ -145,23 +147,27 @@ static enum status write_unknown(const struct writer *w, const struct search_nod
 static enum status write_key(const struct writer *w, const struct search_node *node)
 {
     if (node->key == SEARCH_AND) {
-        if (node->child != NULL && node->child->next == NULL) {
+        if (node->child != NULL && node->child->next == NULL &&
+            (node->classes & SEARCH_IS_GUESSED) == 0) {
             return write_key(w, node->child);
         }
+        *w->is_after_bare = false;
         outcmd_str(w->out, "(");
         TRY(write_children(w, node));
         outcmd_str(w->out, ")");
+        *w->is_after_bare = false;
         return OK;
     }
+    if (node->key == SEARCH_UNKNOWN) {
+        return write_unknown(w, node);
+    }
+    *w->is_after_bare = false;
     if (node->key == SEARCH_OR) {
         return write_or(w, node->child, count(node->child));
     }
     if (node->key == SEARCH_FUZZY) {
         outcmd_str(w->out, "FUZZY ");
         return write_key(w, node->child);
-    }
-    if (node->key == SEARCH_UNKNOWN) {
-        return write_unknown(w, node);
     }
     if (node->key == SEARCH_NOT) {
         if (node->child->key == SEARCH_FLAG || node->child->key == SEARCH_KEYWORD) {
@@ -180,7 +186,8 @@ static enum status write_key(const struct writer *w, const struct search_node *n
 enum status search_write(const struct search_node *node, search_resolve_fn resolve, void *arg,
                          struct outcmd *out)
 {
-    struct writer w = {out, resolve, arg};
+    bool is_after_bare = false;
+    struct writer w = {out, resolve, arg, &is_after_bare};
     return node->key == SEARCH_AND ? write_children(&w, node) : write_key(&w, node);
 }
 
@@ -188,7 +195,8 @@ enum status search_canonical(const struct search_node *node, struct buf *out)
 {
     struct outcmd text;
     outcmd_init(&text);
-    struct writer w = {&text, NULL, NULL};
+    bool is_after_bare = false;
+    struct writer w = {&text, NULL, NULL, &is_after_bare};
     enum status st = write_key(&w, node);
     if (st == OK && !outcmd_ok(&text)) {
         st = LIMIT;

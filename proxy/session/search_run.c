@@ -98,6 +98,9 @@ static bool is_fit(struct search_run *run)
 static bool make_canonical(struct search_run *run)
 {
     struct args_search *args = &run->job->parsed.args.search;
+    if ((run->written->classes & SEARCH_IS_GUESSED) != 0) {
+        return false; /* `OR XKEY a SEEN`: of XKEY a, or of XKEY and a?  The upstream knows */
+    }
     return search_normalize(run->written, &run->job->arena, &args->root) == OK && is_fit(run);
 }
 

@@ -130,7 +130,9 @@ static void unknown_keys_are_written_anew(void **state)
                                        "X-FOO 17 SEEN",
                                        "X-FOO \"bar\" \"x\" SEEN",
                                        "X-FOO 1-Feb-2026 \"x\" SEEN",
-                                       "NOT X-FOO bar OR X-FOO a (X-BAR)",
+                                       "NOT X-FOO bar OR X-FOO a X-BAR",
+                                       "X-FOO b a X-BAR d c (e f) SEEN X-FOO",
+                                       "X-FOO (X-BAR) NOT X-FOO X-BAR NOT (X-FOO X-BAR)",
                                        "ANNOTATION /comment/* value.priv \"x\" SEEN",
                                        "INTHREAD REFERENCES FROM \"x\"",
                                        "FUZZY (FROM \"x\" SEEN)",
@@ -145,14 +147,15 @@ static void unknown_keys_are_written_anew(void **state)
     assert_string_equal(written("fuzzy  subject x"), "FUZZY SUBJECT \"x\"");
     assert_string_equal(written("X-FOO {3}\r\na b X-BAR]"), "SYNTAX");
     assert_string_equal(written("X-FOO {3}\r\na b (SEEN)"), "X-FOO \"a b\" SEEN");
-    assert_string_equal(written("X-FOO"), "(X-FOO)");
-    assert_string_equal(written("X-FOO seen"), "(X-FOO) SEEN");
+    assert_string_equal(written("X-FOO"), "X-FOO");
+    assert_string_equal(written("(X-FOO) X-BAR"), "(X-FOO) X-BAR");
+    assert_string_equal(written("X-FOO seen"), "X-FOO SEEN");
     assert_string_equal(written("X-FOO 2"), "X-FOO 2");
-    assert_string_equal(written("X-FOO * $"), "(X-FOO) UID 105 NOT ALL");
+    assert_string_equal(written("X-FOO * $"), "X-FOO UID 105 NOT ALL");
     assert_string_equal(written("FUZZY 2"), "FUZZY UID 102");
     assert_int_equal(root->classes, SEARCH_IS_VOLATILE | SEARCH_USES_SEQ);
     assert_int_equal(parse("X-FOO {2}\r\n\xc3\xa4"), OK);
-    assert_int_equal(root->classes, SEARCH_IS_VOLATILE | SEARCH_USES_8BIT);
+    assert_int_equal(root->classes, SEARCH_IS_VOLATILE | SEARCH_USES_8BIT | SEARCH_IS_GUESSED);
 }
 
 static void bad_programs(void **state)

@@ -107,8 +107,8 @@ static void forms(void **state)
          "SINCE 1-Jan-0001 SINCE 2-Jan-1970 SINCE 31-Dec-1969"},
         /* nothing goes that the upstream may have to refuse */
         {"NOT ALL FROM a SEEN", "NOT ALL FROM \"a\""},
-        {"OR ALL X-FOO", "OR ALL (X-FOO)"},
-        {"X-B x X-A", "(X-A) X-B x"},
+        {"OR ALL X-FOO", "OR ALL X-FOO"},
+        {"X-B x X-A", "X-A (X-B x)"},
         /* inside FUZZY nothing is ours to change */
         {"FUZZY (TO b FROM a NOT NOT SEEN)", "FUZZY (TO \"b\" FROM \"a\" NOT UNSEEN)"},
     };
