@@ -126,3 +126,22 @@ def test_modseqs_that_the_map_did_not_bring_are_asked_for_before_they_are_compar
                 client.select()
                 lines = [[r.raw for r in c.must(program % modseq).untagged if r.name in ('SEARCH', 'SORT')] for c in (client, direct)]
                 assert lines[0] == lines[1], program % modseq
+
+
+@pytest.mark.parametrize('program', ['1:999', '999', 'NOT 999', '25:1000 SUBJECT a', 'OR 999 2', 'NOT 5:999 FROM a'])
+def test_numbers_beyond_the_last(both, program):
+    """Outlook and K-9 search 1:50 of what they believe is there."""
+    assert ask(both, program).ok
+
+
+def test_t13_old_new_and_recent_are_of_the_session(dovecot, user, proxy, connect):
+    dovecot.fill(user, 'INBOX', mailgen.Generator(8).mails(5), create=False)
+    first, second = connect(proxy.port, user), connect(proxy.port, user)
+    recent = range(1, first.select().exists + 1)
+    first.must('STORE 1:* -FLAGS.SILENT (\\Seen)')
+    first.must('STORE 2 +FLAGS.SILENT (\\Seen)')
+    second.must('EXAMINE INBOX')
+    for client, told in ((first, set(recent)), (second, set())):
+        for program, right in (('RECENT', told), ('OLD', set(recent) - told), ('NOT OLD', told), ('NEW', told - {2}),
+                               ('NOT NEW', set(recent) - told | {2}), ('OLD SEEN', {2} - told), ('OR NEW SEEN', told | {2})):
+            assert set(client.must('SEARCH ' + program).search()) == right, program
