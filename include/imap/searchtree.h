@@ -74,8 +74,8 @@ enum search_class {
     SEARCH_USES_MODSEQ = 32,
     SEARCH_USES_RECENT = 64,
     SEARCH_USES_8BIT = 128, /* a string is not ASCII */
-    SEARCH_IS_ODD = 256,    /* a day that there is not, or before 1970, or a size beyond 32 bits:
-                               servers differ, one may refuse it */
+    SEARCH_IS_ODD = 256,    /* a day that there is not, or before 1970, a size beyond 32 bits, control
+                               octets, no header field's name: servers differ, one may refuse it */
     SEARCH_IS_TANGLED = 512, /* of a canonical tree: see imap/searchcanon.h */
     SEARCH_IS_GUESSED = 1024 /* of what an unknown key takes: sure is only the text as it was written */
 };

@@ -29,13 +29,28 @@ static struct search_node *new_node(struct parse *p, enum search_key key)
     return node;
 }
 
-static void mark_8bit(struct search_node *node, struct slice text)
+/* Courier refuses text with control octets in it. */
+static void mark_text(struct search_node *node, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c > 127) {
             node->classes |= SEARCH_USES_8BIT;
         }
+        if (c < ' ' || c == 127) {
+            node->classes |= SEARCH_IS_ODD;
+        }
     }
+}
+
+/* RFC 5322 2.2: printable, and no colon. */
+static void mark_field(struct search_node *node)
+{
+    bool is_odd = node->field.len == 0;
+    for (size_t i = 0; i < node->field.len; i++) {
+        is_odd = is_odd || node->field.data[i] == ' ' || node->field.data[i] == ':';
+    }
+    node->classes |= is_odd ? SEARCH_IS_ODD : 0;
 }
 
 /* "%" and "*" are no part of an atom, but servers take them for it, and some clients do not quote a
@@ -43,7 +58,7 @@ static void mark_8bit(struct search_node *node, struct slice text)
 static struct slice take_string(struct parse *p, struct search_node *node)
 {
     struct slice text = lexer_list_mailbox(p->lx, p->arena);
-    mark_8bit(node, text);
+    mark_text(node, text);
     return text;
 }
 
@@ -118,6 +133,7 @@ static void take_args(struct parse *p, const struct searchkey_row *row, struct s
         break;
     case SEARCHKEY_HEADER:
         node->field = take_string(p, node);
+        mark_field(node);
         lexer_sp(p->lx);
         node->text = take_string(p, node);
         break;
@@ -273,7 +289,7 @@ static void take_token(struct parse *p, struct search_node *node, struct tokens 
     lexer_sp(p->lx);
     struct search_token token = {.is_string = lexer__at_string(p->lx)};
     token.text = lexer_list_mailbox(p->lx, p->arena);
-    mark_8bit(node, token.text);
+    mark_text(node, token.text);
     struct search_token *at = tokens->n < SEARCH_TOKENS_MAX
                                   ? grow__array(p->arena, tokens->at, tokens->n, &tokens->cap,
                                                 sizeof(token))

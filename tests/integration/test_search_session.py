@@ -47,7 +47,8 @@ REFUSALS = ('NO [BADCHARSET (US-ASCII)] what letters', 'BAD no such key', 'NO [C
 
 
 @pytest.mark.parametrize('refusal', REFUSALS)
-@pytest.mark.parametrize('criteria', ['CHARSET KOI8-R SUBJECT "x"', 'X-NOVELTY "river"', 'CHARSET X-NONE SEEN', 'OLDER 60',
+@pytest.mark.parametrize('criteria', ['SUBJECT {3+}\r\nzz\x07', 'UNSEEN HEADER "zz z" x', 'OR SEEN HEADER "zz:" x',
+                                      'HEADER "" zz', 'CHARSET KOI8-R SUBJECT "x"', 'X-NOVELTY "river"', 'CHARSET X-NONE SEEN', 'OLDER 60',
                                       'UNSEEN CHARM 5', 'OR SEEN FUZZY SUBJECT "x"', 'FILTER mine',
                                       'UNSEEN LARGER 4294967296', 'OR SEEN BEFORE 31-Dec-1969'])
 def test_what_the_upstream_may_refuse_it_is_asked(fake, box, criteria, refusal):
@@ -56,7 +57,7 @@ def test_what_the_upstream_may_refuse_it_is_asked(fake, box, criteria, refusal):
     for client in (box(0), box(2)):
         if client.must('SEARCH ALL').search():
             client.must('STORE 1:* +FLAGS (\\Seen)')
-        word = re.search(r'X-\w+|CHARM|OLDER|KOI8-R|FUZZY|FILTER|LARGER|BEFORE', criteria)[0].encode()
+        word = re.search(r'X-\w+|CHARM|zz|OLDER|KOI8-R|FUZZY|FILTER|LARGER|BEFORE', criteria)[0].encode()
         fake.on('UID SEARCH', lambda conn, command: command.tag + b' ' + refusal.encode() + b'\r\n'
                 if word in command.args else conn.default(command))
         for n in (1, 2):

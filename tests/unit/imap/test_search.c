@@ -269,6 +269,22 @@ static void days_that_there_are_not(void **state)
     assert_true((root->classes & SEARCH_IS_ODD) == 0);
 }
 
+static void texts_that_a_server_may_refuse(void **state)
+{
+    (void)state;
+    static const char *const odd[] = {"TEXT {1}\r\n\a", "SUBJECT {2}\r\n\r\n", "HEADER {1}\r\n\x7f x", "HEADER \"\" x",
+                                      "HEADER \"a b\" x", "HEADER a: x"};
+    static const char *const usual[] = {"TEXT \"\"", "HEADER a \"b: c\"", "FROM {1}\r\n\xe9"};
+    for (size_t i = 0; i < COUNT(odd); i++) {
+        assert_int_equal(parse(odd[i]), OK);
+        assert_true((root->classes & SEARCH_IS_ODD) != 0);
+    }
+    for (size_t i = 0; i < COUNT(usual); i++) {
+        assert_int_equal(parse(usual[i]), OK);
+        assert_true((root->classes & SEARCH_IS_ODD) == 0);
+    }
+}
+
 static void classes_tell_who_answers(void **state)
 {
     (void)state;
@@ -335,7 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_key_is_written_again), TEST(sets_become_uids),
-        TEST(unknown_keys_are_written_anew), TEST(bad_programs), TEST(bounds),
+        TEST(unknown_keys_are_written_anew), TEST(bad_programs), TEST(texts_that_a_server_may_refuse), TEST(bounds),
         TEST(what_is_flat_may_be_written_deep), TEST(strings_that_are_none), TEST(days_that_there_are_not),
         TEST(classes_tell_who_answers),   TEST(canonical_names),  TEST(matching),
     };
