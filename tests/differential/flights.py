@@ -5,13 +5,14 @@ before it is done in the order given); each answer is compared by its tag.
 
 Amid: searches of some sessions while another session, or somebody from outside, writes to their mailbox. The direct
 twin does one after the other, and so tells what is right before and after; of a subject each message may be told by one or
-by the other, no message otherwise, and not by the one before once the same session was told by the one after."""
+by the other, no message otherwise, and not by the one before once the same session was told by the one after. The order of
+a SORT is not looked at."""
 import itertools
 
 import queries
 from answers import FREE_ITEMS, Answer
 from imapjudge.imapclient import Result
-from op import Op
+from op import Op, sets_seen
 from rules import Mismatch
 
 FREE_AT_ONCE = 8        # so many messages that may be told or not are tried in every combination
@@ -26,6 +27,10 @@ def pipelined(judge, op):
         return
     if not ops:
         return
+    for one in ops:
+        if sets_seen(one.meta.get('items', ())):
+            # Courier tells \Seen in a line of its own, which might be any command's.
+            one.meta['items'] = [name for name in one.meta['items'] if name != 'FLAGS']
     number = ops[0].session
     tags = [side.clients[number].start_all([judge.parts(one, side) for one in ops]) for side in judge.sides]
     answers = [_parted(ops, side.views[number], told, side.clients[number].wait_all(told))

@@ -92,9 +92,10 @@ def amid(generator, world):
     removes = write.verb in ('EXPUNGE', 'UID EXPUNGE', 'UID MOVE')
     asks = []
     for session in asking:
-        op = generator.one('search', world, session, removes or pick.random() < 0.6)
+        kind = 'sort' if 'SORT' in world.capabilities and pick.random() < 0.15 else 'search'
+        op = generator.one(kind, world, session, removes or pick.random() < 0.6)
         if _is_own(op):
-            op = Op(session, op.verb, op.verb + ' UNSEEN', tree=['key', 'UNSEEN'], charset=None, pieces=[op.verb + ' UNSEEN'], box=box)
+            op = Op(session, 'UID SEARCH', 'UID SEARCH UNSEEN', tree=['key', 'UNSEEN'], charset=None, pieces=['UID SEARCH UNSEEN'], box=box)
         asks.append(op)
     order = [n for n in range(len(asks)) for _ in range(pick.choice((1, 1, 2, 3)))]
     pick.shuffle(order)
