@@ -114,7 +114,8 @@ class Ask:
         if answer.status == 'OK':
             told = [set(queries.Found(self.plain, answer).numbers)]
             if 'search-logic' in judge.rules.allowed and not judge.compare.is_relay:
-                told.append(judge.compare.recheck.numbers(self.plain, view) or told[0])
+                right = judge.compare.recheck.numbers(self.plain, view)
+                told.append(told[0] if right is None else right)
             self._turns.append(told[0] if told[0] == told[-1] else None)
             self._sure = set.intersection(*told, *([] if self._sure is None else [self._sure]))
             self._maybe = self._maybe.union(*told)
