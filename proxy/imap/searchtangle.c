@@ -19,9 +19,11 @@ struct place {
     bool is_negative;
 };
 
+/* Of the node that is looked at. */
 struct places {
     struct place *at;
     size_t n;
+    size_t looks_left; /* at so many places, of all nodes */
 };
 
 static bool is_inner(const struct search_node *node)
@@ -105,15 +107,23 @@ static bool has_scattered_bounds(const struct places *places)
 
 /* --- marking -------------------------------------------------------------------------------------- */
 
+/* What there is no time to look at counts as tangled. */
+static bool is_tangled(struct places *places, const struct search_node *node)
+{
+    places->n = 0;
+    collect(places, node);
+    bool has_time = places->n <= places->looks_left;
+    places->looks_left = has_time ? places->looks_left - places->n : 0;
+    return !has_time || has_scattered_bounds(places) || has_leaf_twice(places);
+}
+
 static void mark(struct places *places, struct search_node *node)
 {
     if (!is_inner(node)) {
         return;
     }
     if (node->key != SEARCH_NOT && searchkey__is_pure(node->classes)) {
-        places->n = 0;
-        collect(places, node);
-        if (!has_scattered_bounds(places) && !has_leaf_twice(places)) {
+        if (!is_tangled(places, node)) {
             return;
         }
         node->classes |= SEARCH_IS_TANGLED;
@@ -126,7 +136,8 @@ static void mark(struct places *places, struct search_node *node)
 enum status searchtangle__mark(struct search_node *root, struct arena *arena)
 {
     size_t n = count(root);
-    struct places places = {.at = arena_alloc(arena, n * sizeof(struct place))};
+    struct places places = {.at = arena_alloc(arena, n * sizeof(struct place)),
+                            .looks_left = 2 * SEARCH_NODES_MAX};
     if (places.at == NULL) {
         return LIMIT;
     }

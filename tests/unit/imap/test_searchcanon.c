@@ -465,6 +465,8 @@ static void bounds(void **state)
     for (int i = 0; i < SEARCH_NODES_MAX - 1; i++) {
         buf_printf(&text, "FROM a%d ", i);
     }
+    assert_int_equal(search_parts(normal(cstr(buf_slice(&text))), SLICE(""), at, &n), OK);
+    assert_int_equal(n, 1);
     const struct search_node *many = parse(cstr(buf_slice(&text)));
     struct search_node *out;
     struct arena tiny, job;
