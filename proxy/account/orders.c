@@ -16,6 +16,7 @@
 
 enum {
     MANY = 1000,            /* messages that are put in order on a link for bulk */
+    REPEATS_MAX = 4,        /* for links that were lost by no fault of the question */
     UNWAITED_MAX = 8,       /* questions of a mailbox that go on though nobody waits any more */
     REFUSAL_MAX = 64 * 1024,
     LINE_ARENA_MAX = 64 * 1024 * 1024,
@@ -37,6 +38,7 @@ struct asking {
     struct destination to;
     struct request *request;
     bool was_repeated;     /* once */
+    unsigned repeats_n;
     bool is_doubtful;      /* a line made no sense */
     bool is_too_long;
     bool is_over;          /* those who wait are being told: nobody joins it any more */
@@ -368,12 +370,22 @@ static void refused(struct asking *asking, enum status st, const struct response
 
 static void send(struct asking *asking);
 
+/* Once, where the link may have been lost by it (AGAIN: it was not). */
+static bool may_repeat(struct asking *asking, enum status st)
+{
+    if (asking->was_repeated || asking->repeats_n == REPEATS_MAX) {
+        return false;
+    }
+    asking->was_repeated = st != AGAIN;
+    asking->repeats_n += st == AGAIN;
+    return true;
+}
+
 static void on_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
 {
     struct asking *asking = arg;
     asking->request = NULL;
-    if (tagged == NULL && was_sent && st != CANCELED && !asking->was_repeated) {
-        asking->was_repeated = st != AGAIN; /* else not by its fault */
+    if (tagged == NULL && was_sent && st != CANCELED && may_repeat(asking, st)) {
         asking->n = 0;
         asking->is_doubtful = asking->is_too_long = false;
         buf_reset(&asking->threads);
@@ -531,7 +543,8 @@ static bool is_answered_by(const struct asking *under_way, const struct asking *
         !slice_eq(buf_slice(&under_way->program), buf_slice(&asking->program))) {
         return false;
     }
-    return asking->is_thread ? bitmap_equal(asking->uids, under_way->uids)
+    return asking->is_thread ? bitmap_equal(asking->uids, under_way->uids) &&
+                                   bitmap_equal(asking->before, under_way->before)
                              : bitmap_is_subset(asking->uids, under_way->sent);
 }
 

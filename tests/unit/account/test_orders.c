@@ -570,6 +570,30 @@ static void test_threads(void **state)
     end_askers(&office);
 }
 
+/* Threads asked for when the mailbox had other messages may be others. */
+static void test_threads_of_another_moment_are_not_joined(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four(&office);
+    office_rule_add(&office, "UID THREAD", "", 1); /* takes its time */
+    office_rule_add(&office, "UID THREAD", "* THREAD (1)(3)\r\n$ OK x\r\n", 1);
+    office_rule_add(&office, "UID THREAD", "* THREAD (1 3)\r\n$ OK x\r\n", 1);
+    office_rule_add(&office, "SELECT", SELECTED("5", "11"), 0);
+    office_rule_add(&office, "UID FETCH 10:*", "* 5 FETCH (UID 10 FLAGS () MODSEQ (11))\r\n$ OK x\r\n", 0);
+    put(&asker[0], true, "REFS", "1,3", "UTF-8 ALL");
+    office_run_ms(&office, 50);
+    office_push(&office, "* 5 EXISTS\r\n* 5 FETCH (UID 10 FLAGS () MODSEQ (11))\r\n");
+    office_run_ms(&office, 50);
+    assert_true(mailbox_has(box(), 10));
+    put(&asker[1], true, "REFS", "1,3", "UTF-8 ALL");
+    office_cut(office_selected(&office));
+    office_run(&office, all_answered);
+    assert_string_equal(asker[0].threads, "(1)(3)");
+    assert_string_equal(asker[1].threads, "(1 3)");
+    end_askers(&office);
+}
+
 static void test_who_leaves(void **state)
 {
     struct office office;
@@ -736,6 +760,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_lost_link_is_made_up_for_once),
         cmocka_unit_test(test_criteria_go_out_where_there_is_no_set),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads_of_another_moment_are_not_joined),
         cmocka_unit_test(test_who_leaves),
         cmocka_unit_test(test_not_much_goes_on_for_nobody),
         cmocka_unit_test(test_large_sets_go_over_a_bulk_link),
