@@ -241,8 +241,8 @@ static void an_address_that_hangs_is_given_up(void **state)
     uint16_t port;
     int fill[8];
     int fd = hanging_port(&port, fill);
-    struct side *by_address = dial(w, "127.0.0.1", port, 80, 0);
-    struct side *by_total = dial(w, "127.0.0.1", port, 0, 80);
+    struct side *by_address = dial(w, "127.0.0.1", port, 600, 0);
+    struct side *by_total = dial(w, "127.0.0.1", port, 0, 600);
     struct side *canceled = dial(w, "127.0.0.1", port, 0, 0);
     world_rest_ms(w, 30);
     assert_int_equal(by_address->log_n + by_total->log_n, 0);
