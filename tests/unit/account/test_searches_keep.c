@@ -223,20 +223,34 @@ static void test_t6_killed_and_another_mailbox(void **state)
 }
 
 /* The model is kept at sync points only: what it cannot have yet is written later. */
-static void test_no_sync_point(void **state)
+static void no_sync_point(bool is_killed)
 {
     struct office office;
-    (void)state;
     begin_and_search_the_new(&office);
     office_push(&office, "* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (20))\r\n");
     office_run_ms(&office, SEARCHES_WRITE_MS + 200);
     assert_string_equal(known_of("FROM a"), "1,3,9 / 3,9");
     struct search_entry *entry = searches()->entries;
     assert_true(entry->is_dirty);
-    refresh(&office);
-    searches__write(searches());
-    assert_false(entry->is_dirty);
+    if (is_killed) {
+        stop(&office, true);
+        start_again(&office, SELECTED("6", "7", "13"),
+                    "* 5 FETCH (UID 9 FLAGS () MODSEQ (12))\r\n"
+                    "* 6 FETCH (UID 12 FLAGS () MODSEQ (13))\r\n$ OK done\r\n");
+        assert_string_equal(known_of("FROM a"), "1,3 / 3");
+    } else {
+        refresh(&office);
+        searches__write(searches());
+        assert_false(entry->is_dirty);
+    }
     finish(&office);
+}
+
+static void test_no_sync_point(void **state)
+{
+    (void)state;
+    no_sync_point(false);
+    no_sync_point(true);
 }
 
 /* The kept model is lost, what was kept of searches is not: nothing tells whether UIDNEXT fell. */
@@ -279,6 +293,35 @@ static void test_moved_while_nobody_looked(void **state)
     finish(&office);
 }
 
+/* Pushed out of memory by larger ones before it was written: it is read again, and not asked again. */
+static void test_pushed_out_of_memory(void **state)
+{
+    struct office office;
+    struct search_sifted large;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    ask_and_answer(&office);
+    searches__sifted_init(&large, 0);
+    for (uint32_t uid = 1; uid < 4000000; uid += 2) {
+        bitmap_add(large.keep, uid, uid);
+    }
+    for (int i = 0; i < 70; i++) { /* a quarter of a MiB each */
+        char criteria[32];
+        snprintf(criteria, sizeof(criteria), "SUBJECT b%d", i);
+        const struct search_part part = part_of(criteria);
+        searches__learn(searches__entry(searches(), &part, SLICE("")), &large, large.late);
+    }
+    office_run_ms(&office, 50);
+    assert_in_range(searches()->bytes, 1, SEARCHES_BYTES_MAX);
+    const struct search_entry *entry = searches()->used;
+    for (; entry != NULL; entry = entry->next) {
+        assert_int_not_equal(entry->name[0], 'F');
+    }
+    assert_string_equal(known_of("FROM a"), "1,3,5 / 3,5");
+    searches__sifted_fini(&large);
+    finish(&office);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -295,6 +338,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_no_sync_point),
         cmocka_unit_test(test_t6_model_is_lost),
+        cmocka_unit_test(test_pushed_out_of_memory),
         cmocka_unit_test(test_moved_while_nobody_looked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,85 @@ static void test_settles_as_time_passes(void **state)
     finish(&office);
 }
 
+/* What counts is how old it was when the question was sent. */
+static void test_settles_before_the_answer(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 300);
+    office_run_ms(&office, 350);
+    push_new(&office);
+    office_rule_add(&office, "UID SEARCH", "", 1);
+    ask_about(0, "BODY a", "1,9");
+    office_run_ms(&office, 400);
+    struct peer *peer = office_selected(&office);
+    office_answer(peer, peer->tag, "$ OK done\r\n");
+    office_run(&office, answered);
+    assert_string_equal(known_of("BODY a"), "1 / ");
+    finish(&office);
+}
+
+/* The same, of one whose date is told only when it is old. */
+static void test_settles_before_its_date_is_told(void **state)
+{
+    struct office office;
+    char date[64], answer[256];
+    (void)state;
+    begin_with(&office, CAPS, 3000);
+    office_rule_add(&office, "UID FETCH 7 (UID INTERNALDATE)", "", 1);
+    find_out(&office, "BODY a", "7");
+    snprintf(answer, sizeof(answer), "* 4 FETCH (UID 7 INTERNALDATE %s)\r\n$ OK done\r\n",
+             ago(1, date));
+    office_run_ms(&office, 3100);
+    struct peer *peer = office_selected(&office);
+    office_answer(peer, peer->tag, answer);
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), " / ");
+    find_out(&office, "BODY a", "7");
+    assert_string_equal(known_of("BODY a"), "7 / ");
+    finish(&office);
+}
+
+/* A server whose clock is ahead: it was there when the mailbox was opened, at the latest. */
+static void test_dates_to_come(void **state)
+{
+    struct office office;
+    char date[64], answer[256];
+    (void)state;
+    begin_with(&office, CAPS, 2000);
+    snprintf(answer, sizeof(answer), "* 4 FETCH (UID 7 INTERNALDATE %s)\r\n$ OK done\r\n",
+             ago(-86400, date));
+    office_rule_add(&office, "UID FETCH 7 (UID INTERNALDATE)", answer, 1);
+    office_run_ms(&office, 1000);
+    find_out(&office, "BODY a", "7");
+    office_run_ms(&office, 1100);
+    assert_string_equal(known_of("BODY a"), " / ");
+    find_out(&office, "BODY a", "7");
+    assert_string_equal(known_of("BODY a"), "7 / ");
+    finish(&office);
+}
+
+/* More runs of young ones than are told apart: too many are asked about again, none is forgotten. */
+static void test_many_young_runs(void **state)
+{
+    struct office office;
+    char date[64], answer[256];
+    (void)state;
+    begin_with(&office, CAPS, SETTLE_MS);
+    snprintf(answer, sizeof(answer), "* 1 FETCH (UID 1 INTERNALDATE %s)\r\n$ OK done\r\n",
+             ago(86400, date));
+    office_rule_add(&office, "UID FETCH 1 (UID INTERNALDATE)", answer, 1);
+    push_new(&office);
+    for (uint32_t uid = 2000; uid > 2000 - SEARCHES_YOUNG_MAX - 10; uid--) {
+        searches__arrived(guest[0].feed_user.feed, uid);
+    }
+    assert_true(searches()->settling.young_n <= SEARCHES_YOUNG_MAX);
+    find_out(&office, "BODY a", "1,9");
+    office_run_ms(&office, 50);
+    assert_string_equal(known_of("BODY a"), "1 / ");
+    finish(&office);
+}
+
 static void test_off(void **state)
 {
     struct office office;
@@ -305,6 +384,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dates_are_not_told_and_links_are_lost),
         cmocka_unit_test(test_young_when_it_arrives),
         cmocka_unit_test(test_settles_as_time_passes),
+        cmocka_unit_test(test_settles_before_the_answer),
+        cmocka_unit_test(test_settles_before_its_date_is_told),
+        cmocka_unit_test(test_dates_to_come),
+        cmocka_unit_test(test_many_young_runs),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_after_a_gap),
         cmocka_unit_test(test_answered_before_it_is_live),
