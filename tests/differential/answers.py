@@ -343,6 +343,9 @@ class Comparer:
             elif (mismatch.kind == 'sort' and 'sort-ties' in self.rules.allowed
                     and self.recheck.order(op, direct.view, subject)):
                 self.rules.differ('sort-ties')
+            elif (mismatch.kind == 'sort' and 'lost-date' in self.rules.allowed
+                    and self.recheck.dates(op, direct.view, subject)):
+                self.rules.differ('lost-date')
             elif (mismatch.kind == 'thread' and 'sort-ties' in self.rules.allowed
                     and self.recheck.threads(op, direct.view, subject)):
                 self.rules.differ('sort-ties')

@@ -4,6 +4,9 @@ Dovecot 2.3 tells the last octet of BODY[HEADER.FIELDS (..)], asked from there o
 (also the one that NOT (..) is) may lose matches: there a subject is right when its answer follows from the search keys
 asked for one by one; and its first SORT by a text after new mail, also as ORDEREDSUBJECT, puts equal texts in a wrong
 order: there a subject is right when it tells what the next one would."""
+import datetime
+import email
+import email.utils
 import re
 
 import queries
@@ -115,13 +118,18 @@ class Recheck:
             self._client.must('UID SORT RETURN (COUNT) (%s) UTF-8 ALL' % key)
         return self._client.must(command)
 
-    def order(self, op, view, answer):
-        """Is the order of a SORT the one that the direct server tells when it has all sort ids?"""
+    def _sorted(self, op, view):
+        """The UIDs in the order that the direct server tells when it has all sort ids; and the first key."""
         program = re.search(r'\(([^)]+)\)', op.meta['pieces'][0]).group(1)
-        first = re.sub('(?i)^REVERSE ', '', program).split()[0]
-        sort = self._selected(view.box, lambda: self._numbered(first, 'UID SORT (%s) UTF-8 ALL' % program)).named('SORT')
+        first = re.match('(?i)(?:REVERSE )?[^ ]+', program).group().upper()
+        command = 'UID SORT (%s) UTF-8 ALL' % program
+        told = self._selected(view.box, lambda: self._numbered(first.split()[-1], command)).named('SORT')
+        return [uid for uid in map(int, told[0].data) if uid in view.uids()], first
+
+    def _is_told(self, op, view, answer, right):
+        """Is the answer of a SORT in the order of these UIDs?"""
         uids = view.uids()
-        right = [uid if op.verb.startswith('UID') else uids.index(uid) + 1 for uid in map(int, sort[0].data) if uid in uids]
+        right = [uid if op.verb.startswith('UID') else uids.index(uid) + 1 for uid in right]
         if answer.esearch is None:
             return answer.order == [n for n in right if n in set(answer.order)]
         found = answer.esearch.get('ALL')
@@ -130,15 +138,66 @@ class Recheck:
         wanted = queries.esearch_of([n for n in right if n in set(found)], op.meta['returns'])
         return all(answer.esearch.get(name) == value for name, value in wanted.items())
 
+    def order(self, op, view, answer):
+        """Is the order of a SORT the one that the direct server tells when it has all sort ids?"""
+        return self._is_told(op, view, answer, self._sorted(op, view)[0])
+
+    def dates(self, op, view, answer):
+        """Is it by the dates in the headers, where the direct server may have lost one?"""
+        right, first = self._sorted(op, view)
+        if first.split()[-1] != 'DATE':
+            return False
+        return self._is_told(op, view, answer, sorted(right, key=self._dates(view), reverse=first != 'DATE'))
+
+    def _dates(self, view):
+        told = self._selected(view.box, lambda: self._client.must(
+            'UID FETCH 1:* (INTERNALDATE BODY.PEEK[HEADER])').fetch_by_uid())
+        return lambda uid: _sent(told[uid])
+
     def threads(self, op, view, answer):
-        """The same of a THREAD that is a SORT by SUBJECT and DATE."""
-        if not op.meta['pieces'][0].startswith(op.verb + ' ORDEREDSUBJECT'):
+        """The same of a THREAD that is a SORT by SUBJECT and DATE: by the server, or by the dates in the headers. Of
+        REFERENCES: the threads of the server in the order of those dates."""
+        algorithm = op.meta['pieces'][0][len(op.verb):].split()[0]
+        if algorithm not in ('ORDEREDSUBJECT', 'REFERENCES'):
             return False
         uids = view.uids()
-        named = [n if op.verb.startswith('UID') else uids[n - 1] for n in queries.flat(answer.threads)]
-        command = 'UID THREAD ORDEREDSUBJECT UTF-8 UID ' + ','.join(map(str, named))
+        answered = _by_uid(answer.threads, op, uids)
+        command = 'UID THREAD %s UTF-8 UID %s' % (algorithm, ','.join(map(str, queries.flat(answered))))
         told = self._selected(view.box, lambda: self._numbered('SUBJECT', command)).named('THREAD')
-        return _by_uid(answer.threads, op, uids) == _by_uid(told[0].data, None, uids)
+        right = _by_uid(told[0].data, None, uids)
+        if algorithm == 'REFERENCES':
+            return _alike(answered) == _alike(right) and _is_by_date(answered, self._dates(view))
+        return answered == right or answered == _by_date(right, self._dates(view))
+
+
+def _sent(items):
+    """The time in a message's header; its INTERNALDATE where there is none."""
+    found = email.message_from_bytes(bytes(items['BODY[HEADER]']))['Date']
+    try:
+        return email.utils.parsedate_to_datetime(found).timestamp()
+    except (TypeError, ValueError):
+        return datetime.datetime.strptime(items['INTERNALDATE'].decode().strip(), '%d-%b-%Y %H:%M:%S %z').timestamp()
+
+
+def _by_date(threads, date):
+    """The same threads (RFC 5256, ORDEREDSUBJECT), all put in order anew."""
+    in_order = sorted((sorted(queries.flat(thread), key=lambda uid: (date(uid), uid)) for thread in threads),
+                      key=lambda thread: (date(thread[0]), thread[0]))
+    return [thread if len(thread) < 3 else thread[:1] + [[uid] for uid in thread[1:]] for thread in in_order]
+
+
+def _alike(threads):
+    """Equal for the same threads in another order."""
+    return [part for part in threads if not isinstance(part, list)] + sorted(
+        (_alike(part) for part in threads if isinstance(part, list)), key=repr)
+
+
+def _is_by_date(threads, date):
+    """Do all that answer the same message stand by date, and by number?"""
+    parts = [part for part in threads if isinstance(part, list)]
+    firsts = [next(queries.flat(part)) for part in parts]
+    return (firsts == sorted(firsts, key=lambda uid: (date(uid), uid))
+            and all(_is_by_date(part, date) for part in parts))
 
 
 def _by_uid(threads, op, uids):

@@ -205,6 +205,24 @@ def test_order_is_right_as_the_server_tells_it_at_last(server, verb, returns, to
     client.close()
 
 
+@pytest.mark.parametrize('program,told,is_right', [
+    ('DATE SUBJECT', [4, 3, 1, 2], True), ('DATE SUBJECT', [4, 1, 3, 2], False), ('REVERSE DATE', [2, 1, 3, 4], True),
+    ('REVERSE DATE', [2, 3, 1, 4], False), ('DATE', [4, 1, 3, 2], True), ('SUBJECT DATE', [4, 3, 1, 2], False),
+])
+def test_order_by_the_dates_in_the_headers(server, program, told, is_right):
+    """4 has none, and came first of all."""
+    client = server.client(server.new_user())
+    for day, subject in ((b'3', b'b'), (b'4', b'a'), (b'3', b'a'), (b'x', b'x')):
+        client.append('INBOX', b'Date: %s Mar 2021 10:00:00 +0100\r\nSubject: %s\r\n\r\nx\r\n' % (day, subject),
+                      date='01-Jan-2020 10:00:00 +0000')
+    view = model.View('s')
+    view.open('INBOX', False)
+    view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3, 4)]
+    op = generate.Op(0, 'UID SORT', pieces=['UID SORT (%s) UTF-8 ALL' % program])
+    assert second_opinion(client).dates(op, view, types.SimpleNamespace(esearch=None, order=told)) == is_right
+    client.close()
+
+
 @pytest.mark.parametrize('verb,threads,is_right', [
     ('UID THREAD', [[1, [2], [3]]], True), ('UID THREAD', [[1, [3], [2]]], False), ('THREAD', [[1, 2]], True),
     ('THREAD', [[1], [2]], False),
@@ -221,3 +239,14 @@ def test_threads_are_right_as_the_server_tells_them_at_last(server, verb, thread
     op.meta['pieces'] = [verb + ' REFS UTF-8 ALL']
     assert not second_opinion(client).threads(op, view, types.SimpleNamespace(threads=threads))
     client.close()
+
+
+def test_threads_by_the_dates_in_the_headers():
+    day = {1: 9, 2: 3, 3: 3, 4: 1, 5: 7, 6: 7}
+    assert recheck._by_date([[1, [2], [3]], [5, 6], [4]], day.get) == [[4], [2, [3], [1]], [5, 6]]
+    told = [[2, [3], [1]], [[5], [6]], [4]]
+    assert recheck._alike([[4], [2, [1], [3]], [[6], [5]]]) == recheck._alike(told)
+    assert recheck._alike([[4], [2, [1, 3]], [[6], [5]]]) != recheck._alike(told)
+    assert recheck._is_by_date([[4], [2, [3], [1]], [[5], [6]]], day.get)
+    assert not recheck._is_by_date(told, day.get)
+    assert not recheck._is_by_date([[4], [2, [1], [3]], [[5], [6]]], day.get)
