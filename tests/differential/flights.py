@@ -167,6 +167,14 @@ class Ask:
         return None if named <= most else 'has %s' % sorted(named - most)
 
 
+def _start(client, commands):
+    """The last of them is left under way. They are not sent at once: a UID EXPUNGE right behind the STORE that has marked
+    its messages removes some of them only, on Dovecot."""
+    for parts in commands[:-1]:
+        client.must(*parts)
+    return client.start(*commands[-1])
+
+
 class Amid:
     """run() on a judge's twins; raises Mismatch."""
 
@@ -207,8 +215,7 @@ class Amid:
         first = {ask: ask.learn() for ask in asks}
         touched = set(map(int, self._write.text.split(','))) if self._write.session is None and self._write.verb == 'EXPUNGE' else set()
         client, commands = self._writer(side)
-        tags = [client.start(*parts) for parts in commands]
-        results = [client.wait(tag) for tag in tags]
+        results = [client.wait(_start(client, commands))]
         self._leave(side, results)
         for ask in asks:
             judge.noop(side, ask.op.session, side.clients[ask.op.session].start('NOOP'))
@@ -227,7 +234,7 @@ class Amid:
         written = []
         for who in self._meta['order']:
             if who is None:
-                written += [client.start(*parts) for parts in commands] if not written else []
+                written.append(_start(client, commands))
             elif who < len(asks):
                 ask = asks[who]
                 tags[ask].append(side.clients[ask.op.session].start(*parts[ask]))

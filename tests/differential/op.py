@@ -24,6 +24,10 @@ class Op:
             more += ' %s' % [repr(Op.of_dict(change)) for change in self.meta['changes']]
         if 'ops' in self.meta:
             more += ' %s' % [repr(Op.of_dict(op)) for op in self.meta['ops']]
+        if 'asks' in self.meta:
+            more += ' %s' % [repr(Op.of_dict(ask)) for ask in self.meta['asks']]
+        if 'write' in self.meta:
+            more += ' beside %r, order %s' % (Op.of_dict(self.meta['write']), self.meta['order'])
         if self.meta.get('cut'):
             more += ' (cut %s)' % self.meta['cut']
         return '%s: %s%s' % (who, self.text or self.verb, more)
