@@ -168,8 +168,8 @@ class Ask:
 
 
 def _start(client, commands):
-    """The last of them is left under way. They are not sent at once: a UID EXPUNGE right behind the STORE that has marked
-    its messages removes some of them only, on Dovecot."""
+    """The last of them is left under way. They are not sent at once: a busy Dovecot once removed nothing by a UID EXPUNGE
+    right behind the STORE that had marked its messages."""
     for parts in commands[:-1]:
         client.must(*parts)
     return client.start(*commands[-1])
