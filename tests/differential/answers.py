@@ -332,7 +332,7 @@ class Comparer:
         except Mismatch as mismatch:
             if 'fuzzy' in self.rules.allowed and 'tree' in op.meta and searches.has(op.meta['tree'], ('fuzzy',)):
                 self.rules.differ('fuzzy')
-            elif mismatch.kind in ('thread-modseq', 'modseq-left-out'):
+            elif mismatch.kind in ('thread-modseq', 'modseq-left-out', 'saved-alone'):
                 self.rules.differ(mismatch.kind, str(mismatch))
             elif op.meta.get('recent'):
                 self.rules.differ('recent')

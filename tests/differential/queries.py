@@ -186,7 +186,7 @@ def _same_found(op, one, other, shown):
             one.esearch['UID'] = True
     if (one.esearch is None) != (other.esearch is None):
         if op.meta.get('returns') == ['SAVE']:
-            return                  # told by nothing or by an ESEARCH without items
+            raise Mismatch('saved-alone', 'direct ' + shown)
         raise Mismatch('search-form', 'direct ' + shown)
     if one.esearch is None:
         _same_messages(one, other)
