@@ -179,11 +179,13 @@ static struct search_node *negate(struct parse *p, struct search_node *child)
 }
 
 /* @added comes behind @tail, the last child of @parent (NULL: it is the first); of its own kind its
- * children do.  The last one then. */
+ * children do, but not beside a key whose arguments are guessed: no word changes its place.  The last one
+ * then. */
 static struct search_node *append(struct parse *p, struct search_node *parent,
                                   struct search_node *tail, struct search_node *added)
 {
-    bool is_flat = added->key == parent->key && (added->classes & SEARCH_IS_GUESSED) == 0;
+    bool is_guessed = ((parent->classes | added->classes) & SEARCH_IS_GUESSED) != 0;
+    bool is_flat = added->key == parent->key && !is_guessed;
     struct search_node *last = is_flat ? added->child : added;
     *(tail != NULL ? &tail->next : &parent->child) = last;
     parent->classes |= added->classes;
@@ -241,6 +243,7 @@ static struct search_node *take_or(struct parse *p, size_t depth)
     struct search_node *right = take_key(p, depth);
     struct search_node *node = lexer_ok(p->lx) ? new_node(p, SEARCH_OR) : NULL;
     if (node != NULL && left != NULL && right != NULL) {
+        node->classes |= left->classes | right->classes;
         (void)append(p, node, append(p, node, NULL, left), right);
     }
     return node;

@@ -131,6 +131,8 @@ static void unknown_keys_are_written_anew(void **state)
                                        "X-FOO \"bar\" \"x\" SEEN",
                                        "X-FOO 1-Feb-2026 \"x\" SEEN",
                                        "NOT X-FOO bar OR X-FOO a X-BAR",
+                                       "OR OR SEEN UID 1 OR DRAFT X-FOO",
+                                       "OR X-FOO OR OR SEEN UID 1 OR DRAFT FLAGGED",
                                        "X-FOO b a X-BAR d c (e f) SEEN X-FOO",
                                        "X-FOO (X-BAR) NOT X-FOO X-BAR NOT (X-FOO X-BAR)",
                                        "ANNOTATION /comment/* value.priv \"x\" SEEN",
