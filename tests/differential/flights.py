@@ -37,8 +37,11 @@ def pipelined(judge, op):
                for side, told in zip(judge.sides, tags)]
     for side in judge.sides if any(one.meta.get('enables') for one in ops) else ():
         side.views[number].condstore = True     # what is done before it may be told after it
+    changes = any('STORE' in one.verb or sets_seen(one.meta.get('items', ())) for one in ops)
     for one, direct, subject in zip(ops, *answers):
         judge.counts[one.verb] += 1
+        if changes:
+            direct.search_modseq = subject.search_modseq = None     # of then, and the truth is of before
         one.meta['is_one_of_stores'] = sum('STORE' in other.verb for other in ops) > 1
         judge.compared(one, [direct, subject], judge.before(number))
 

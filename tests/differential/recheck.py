@@ -27,9 +27,9 @@ def found(tree, leaf, everything):
 
 
 def may_lose(tree):
-    """Is there an OR in it, or a NOT of several?"""
+    """Is there an OR in it, or a NOT of several, or of a MODSEQ (of one beyond the highest Dovecot finds none)?"""
     kind, parts = tree[0], searches.children(tree)
-    return kind == 'or' or (kind == 'not' and parts[0][0] == 'and') or any(may_lose(part) for part in parts)
+    return kind == 'or' or (kind == 'not' and parts[0][0] in ('and', 'modseq')) or any(may_lose(part) for part in parts)
 
 
 class Recheck:
