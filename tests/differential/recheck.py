@@ -148,10 +148,16 @@ class Recheck:
 
     def dates(self, op, view, answer):
         """Is it by the dates in the headers, where the direct server may have lost one?"""
-        right, first = self._sorted(op, view)
-        if first.split()[-1] != 'DATE':
+        program = re.search(r'\(([^)]+)\)', op.meta['pieces'][0]).group(1)
+        first, rest = re.match('(?i)((?:REVERSE )?[^ ]+) ?(.*)', program).groups()
+        if first.upper().split()[-1] != 'DATE':
             return False
-        return self._is_told(op, view, answer, sorted(right, key=self._dates(view), reverse=first != 'DATE'))
+        right = sorted(view.uids())     # as those of one date stand
+        if rest:
+            told = self._selected(view.box, lambda: self._numbered(
+                re.match('(?i)(?:REVERSE )?([^ ]+)', rest).group(1), 'UID SORT (%s) UTF-8 ALL' % rest)).named('SORT')
+            right = [uid for uid in map(int, told[0].data) if uid in right]
+        return self._is_told(op, view, answer, sorted(right, key=self._dates(view), reverse=first.upper() != 'DATE'))
 
     def _dates(self, view):
         told = self._selected(view.box, lambda: self._client.must(
