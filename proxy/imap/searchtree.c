@@ -179,13 +179,13 @@ static struct search_node *negate(struct parse *p, struct search_node *child)
 }
 
 /* @added comes behind @tail, the last child of @parent (NULL: it is the first); of its own kind its
- * children do, but not beside a key whose arguments are guessed: no word changes its place.  The last one
- * then. */
+ * children do, but not beside a volatile key: what may have to go whole keeps the client's form (and no word
+ * changes its place where arguments are guessed).  The last one then. */
 static struct search_node *append(struct parse *p, struct search_node *parent,
                                   struct search_node *tail, struct search_node *added)
 {
-    bool is_guessed = ((parent->classes | added->classes) & SEARCH_IS_GUESSED) != 0;
-    bool is_flat = added->key == parent->key && !is_guessed;
+    const unsigned kept = SEARCH_IS_VOLATILE | SEARCH_IS_GUESSED;
+    bool is_flat = added->key == parent->key && ((parent->classes | added->classes) & kept) == 0;
     struct search_node *last = is_flat ? added->child : added;
     *(tail != NULL ? &tail->next : &parent->child) = last;
     parent->classes |= added->classes;

@@ -139,6 +139,7 @@ static void unknown_keys_are_written_anew(void **state)
                                        "INTHREAD REFERENCES FROM \"x\"",
                                        "FUZZY (FROM \"x\" SEEN)",
                                        "NOT FUZZY UNSEEN",
+                                       "OR OR YOUNGER 5 NOT (SEEN YOUNGER 5) UNANSWERED",
                                        "FILTER on-the-road",
                                        "X-FOO {2}\r\n\xc3\xa4"};
     for (size_t i = 0; i < COUNT(same); i++) {
