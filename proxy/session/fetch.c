@@ -102,6 +102,18 @@ static enum step finish(struct session *session, struct job *job, const char *te
     return STEP_DONE;
 }
 
+static enum step finish_failed(struct session *session, struct job *job)
+{
+    struct fetch_work *work = job->work;
+    if (work->words == NULL) {
+        return finish(session, job, status_client_text(work->failed));
+    }
+    fetch__flush(work);
+    fini(work);
+    job_finish_quoting(session, job, slice_str(work->words)); /* of the job's arena */
+    return STEP_DONE;
+}
+
 /* False: finished already. */
 static bool resolve(struct session *session, struct job *job, enum step *step_out)
 {
@@ -264,8 +276,7 @@ static enum step end(struct session *session, struct job *job)
     /* Who got no line, or a NO, has not been told of \Seen. */
     fetch__end_seen(work, work->failed == OK && !work->is_incomplete);
     if (work->failed != OK) {
-        return finish(session, job,
-                      work->words != NULL ? work->words : status_client_text(work->failed));
+        return finish_failed(session, job);
     }
     if (work->is_incomplete) {
         return finish(session, job,

@@ -295,7 +295,7 @@ void search_run_settle(struct search_run *run)
 void search_run_refuse(struct search_run *run)
 {
     if (run->refusal.len > 0) {
-        job_finish(run->session, run->job, buf_slice(&run->refusal));
+        job_finish_quoting(run->session, run->job, buf_slice(&run->refusal));
     } else {
         job_finish_status(run->session, run->job, run->status);
     }

@@ -226,20 +226,6 @@ static void empty_saved(struct session *session, const struct job *job, struct s
     }
 }
 
-/* What names messages goes by UID: a refusal may say so. */
-static void add_text(const struct command *command, struct slice text, struct buf *out)
-{
-    char name[32];
-    bool is_ok = slice_starts_nocase(text, SLICE("OK"));
-    if (is_ok || command->info == NULL || (command->info->states & COMMAND_STATE_AUTHENTICATED) != 0) {
-        buf_add(out, text);
-        return;
-    }
-    (void)snprintf(name, sizeof(name), "%s%s", command_is_uid(command) ? "UID " : "",
-                   command->info->name);
-    emit_renamed(out, text, slice_str(name));
-}
-
 void job_finish(struct session *session, struct job *job, struct slice text)
 {
     empty_saved(session, job, text);
@@ -251,7 +237,7 @@ void job_finish(struct session *session, struct job *job, struct slice text)
     buf_reset(out);
     buf_add(out, job->parsed.tag.len > 0 ? job->parsed.tag : SLICE("*"));
     buf_add_char(out, ' ');
-    add_text(&job->parsed, text, out);
+    buf_add(out, text);
     buf_add_str(out, "\r\n");
     session_write(session, buf_slice(out));
 }
@@ -259,6 +245,23 @@ void job_finish(struct session *session, struct job *job, struct slice text)
 void job_finish_str(struct session *session, struct job *job, const char *text)
 {
     job_finish(session, job, slice_str(text));
+}
+
+/* What names messages goes by UID: a refusal may say so. */
+void job_finish_quoting(struct session *session, struct job *job, struct slice text)
+{
+    const struct command_info *info = job->parsed.info;
+    if (slice_starts_nocase(text, SLICE("OK")) || (info->states & COMMAND_STATE_AUTHENTICATED) != 0) {
+        job_finish(session, job, text);
+        return;
+    }
+    char name[32];
+    struct buf named;
+    buf_init(&named, 0);
+    (void)snprintf(name, sizeof(name), "%s%s", command_is_uid(&job->parsed) ? "UID " : "", info->name);
+    emit_renamed(&named, text, slice_str(name));
+    job_finish(session, job, buf_slice(&named));
+    buf_fini(&named);
 }
 
 void job_finish_status(struct session *session, struct job *job, enum status st)
@@ -280,7 +283,7 @@ void job_finish_relayed(struct session *session, struct job *job, enum status st
     buf_init(&text, 64 * 1024);
     emit_relayed(&text, tagged);
     if (buf_ok(&text)) {
-        job_finish(session, job, buf_slice(&text));
+        job_finish_quoting(session, job, buf_slice(&text));
     } else {
         job_finish_status(session, job, st);
     }

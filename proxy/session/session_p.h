@@ -79,8 +79,7 @@ struct session {
     const struct session_ops *ops;
     void *root;
     struct netaddr peer;
-    bool is_tls_listener, has_starttls;
-    bool allow_cleartext;
+    bool is_tls_listener, has_starttls, allow_cleartext;
     bool is_ended; /* the client has closed its side */
     struct tls_server *tls;
 
@@ -88,9 +87,8 @@ struct session {
     struct reader reader;
     enum session_state state;
     struct task run_task, closed_task;
-    struct timeout timeout; /* login, then silence */
-    struct timeout still_here, leaving; /* in IDLE; the client has ended its side */
-    const struct job *leaving_job;
+    struct timeout timeout, still_here, leaving; /* login, then silence; IDLE; is_ended */
+    const struct job *leaving_job; /* was the head already when that was last looked at */
     struct buf scratch; /* for rendering; emptied by who uses it */
     unsigned bad_n;     /* in a row */
 
@@ -148,6 +146,8 @@ bool session_has_room(struct session *session);
  * written as it is, so nothing of a peer may be in it but what emit_relayed() made. */
 void job_finish(struct session *session, struct job *job, struct slice text);
 void job_finish_str(struct session *session, struct job *job, const char *text);
+/* text: of emit_relayed(); a refusal names the client's command in place of what was sent for it. */
+void job_finish_quoting(struct session *session, struct job *job, struct slice text);
 /* By the table of base/status.h. */
 void job_finish_status(struct session *session, struct job *job, enum status st);
 /* The upstream's tagged reply, sanitised; st's table text when there is none. */

@@ -424,7 +424,7 @@ static enum step run_sort(struct session *session, struct job *job)
         return answer(session, job, work->order, buf_slice(&work->threads), work->uids);
     }
     if (work->refusal.len > 0) {
-        job_finish(session, job, buf_slice(&work->refusal));
+        job_finish_quoting(session, job, buf_slice(&work->refusal));
     } else {
         job_finish_status(session, job, work->status);
     }

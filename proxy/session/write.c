@@ -91,7 +91,7 @@ bool write_may_repeat(const struct write *write)
 void write_finish(struct write *write)
 {
     if (write->has_answer && write->answer.len > 0 && buf_ok(&write->answer)) {
-        job_finish(write->session, write->job, buf_slice(&write->answer));
+        job_finish_quoting(write->session, write->job, buf_slice(&write->answer));
     } else {
         job_finish_status(write->session, write->job, write->status);
     }

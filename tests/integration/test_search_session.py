@@ -391,3 +391,9 @@ def test_refusals_name_the_command_that_the_client_sent(fake, box, verb):
     result = client.cmd(verb + (' XYZZY' if verb != 'FETCH' else ' 1 BODY.PEEK[9.HEADER]'))
     words = verb.split(' (')[0].split(' REF')[0]
     assert bytes(result.tagged.raw).split(b' ', 1)[1] == b'BAD Error in IMAP command %s: Unknown argument XYZZY\r\n' % words.encode()
+
+
+@pytest.mark.parametrize('modifier', ['PARTIAL 1:2', 'CHANGEDSINCE 1 VANISHED'])
+def test_refusals_of_the_proxy_itself_name_what_is_needed(box, modifier):
+    result = box().cmd('FETCH 1:2 (FLAGS) (%s)' % modifier)
+    assert result.status == 'BAD' and 'UID FETCH' in str(result.text), result
