@@ -94,6 +94,9 @@ static void free_job(struct session *session, struct job *job)
 static void leave_queue(struct session *session, struct job *job)
 {
     DL_DELETE(session->jobs, job);
+    if (session->leaving_job == job) {
+        session->leaving_job = NULL; /* another may get its place in memory */
+    }
     session->jobs_n--;
     session->jobs_bytes -= job->queued_bytes;
     free_job(session, job);
@@ -597,6 +600,31 @@ static void on_timeout(void *arg)
                                                   : "[UNAVAILABLE] Login took too long");
 }
 
+static bool is_for_client(const struct job *job)
+{
+    return job != NULL && job->verb != NULL && job->verb->is_for_client;
+}
+
+/* Without it nothing is lost but its answer. */
+static bool may_be_dropped(const struct job *job)
+{
+    const struct command_info *info = job->parsed.info;
+    bool is_refused = job->verb == NULL || job->parse_status != OK;
+    return is_refused || is_for_client(job) || info->id == CMD_NOOP || info->id == CMD_LOGOUT;
+}
+
+/* A client may send all that it wants and end its side: what it wants done is done. */
+static bool only_answers_are_left(const struct session *session)
+{
+    const struct job *job;
+    DL_FOREACH(session->jobs, job) {
+        if (!may_be_dropped(job)) {
+            return false;
+        }
+    }
+    return conn_input_bytes(session->conn) == 0;
+}
+
 /* What is only for its client, and may cost the upstream much, is not gone on with when that has ended its
  * side; but for a moment, since scripts do so and read on.  (Dovecot, too, gives up a SEARCH when it
  * sees so between two slices of it.) */
@@ -604,11 +632,11 @@ static void on_leaving(void *arg)
 {
     struct session *session = arg;
     const struct job *job = session->jobs;
-    bool is_for_client = job != NULL && job->verb != NULL && job->verb->is_for_client;
-    if (is_for_client && job == session->leaving_job) {
+    bool may_leave = is_for_client(job) && job->is_started && only_answers_are_left(session);
+    if (may_leave && job == session->leaving_job) {
         session__hang_up(session);
     } else {
-        session->leaving_job = is_for_client && job->is_started ? job : NULL;
+        session->leaving_job = may_leave ? job : NULL;
         timeout_start(session->env->loop, &session->leaving, LEAVING_MS);
     }
 }

@@ -1,4 +1,7 @@
 """Clients that ask for what takes the upstream long, and go: what nobody waits for any more is not heaped up there."""
+import os
+import socket
+import threading
 import time
 
 import pytest
@@ -28,10 +31,12 @@ class Slow:
             self.held.append((conn, command))
         return None if is_held else conn.default(command)
 
-    def release(self):
+    def release(self, again=False):
+        """again: the next are held as well."""
         def go_on():
-            self.holds = False
-            for conn, command in self.held:
+            self.holds = again
+            held, self.held = self.held, [] if again else self.held
+            for conn, command in held:
                 conn.send(conn.default(command))
         self.fake.change(go_on)
 
@@ -48,10 +53,10 @@ def slow(fake, make_proxy, connect):
         fake.change(lambda n=n: mailbox.add(b'Subject: number %d\r\n\r\nbody\r\n' % n, date=OLD))
     fake.capabilities += ' WITHIN SORT'
 
-    def make(esearch):
+    def make(esearch, limits='', env=None):
         if not esearch:
             fake.capabilities = fake.capabilities.replace(' ESEARCH', '')
-        slow.proxy = make_proxy(fake.port, kind=tools.Configured, sections=SETTLED)
+        slow.proxy = make_proxy(fake.port, kind=tools.Configured, sections=SETTLED + '\n' + limits, env=env)
         slow.client = connect(slow.proxy.port, 'u0', timeout=60)
         slow.client.select()
         slow.client.must('UID FETCH 1:* (FLAGS)')
@@ -119,3 +124,53 @@ def test_who_stays_is_answered_however_many_left(slow):
     time.sleep(2 * GRACE)
     slow.release()
     assert [slow.client.wait(tag, timeout=30).search() for tag in waits] == [[291]]
+
+
+def end_side(client):
+    client.sock.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize('write', ['UID MOVE $ Away', 'UID COPY $ Away', 'UID STORE $ +FLAGS (\\Flagged)'])
+def test_writes_behind_a_slow_search_are_done_though_the_client_has_ended_its_side(slow, write):
+    slow.fake.mailbox('Away')
+    client = slow.make(True).client
+    tags = client.start_all([('UID SEARCH RETURN (SAVE) SUBJECT "number 7"',), (write,), ('LOGOUT',)])
+    end_side(client)
+    slow.wait(1, 10)
+    threading.Timer(3 * GRACE, slow.release).start()     # the proxy has looked several times
+    assert [client.wait(tag, timeout=20).status for tag in tags] == ['OK'] * 3
+    assert len(slow.fake.seen(' '.join(write.split()[:2]))) == 1
+
+
+def test_commands_not_read_yet_are_read_though_the_client_has_ended_its_side(slow):
+    slow.fake.mailbox('Away')
+    client = slow.make(True, 'limits { pipelined_commands = 2 }').client
+    tags = client.start_all([('UID SEARCH SUBJECT "number 7"',), ('NOOP',), ('UID MOVE 7 Away',), ('LOGOUT',)])
+    end_side(client)
+    slow.wait(1, 10)
+    threading.Timer(3 * GRACE, slow.release).start()
+    assert [client.wait(tag, timeout=20).status for tag in tags] == ['OK'] * 4
+
+
+def test_who_only_asked_and_has_ended_its_side_is_let_go(slow):
+    client = slow.make(True).client
+    client.start_all([('UID SEARCH SUBJECT "number 7"',), ('NOOP',), ('UID SEARCH TEXT "x"',), ('LOGOUT',)])
+    begun = time.monotonic()
+    end_side(client)
+    client.read_until_closed(timeout=10)
+    assert GRACE / 4 < time.monotonic() - begun < 4 * GRACE
+
+
+def test_the_time_to_read_on_is_each_searchs_own(slow):
+    """Their jobs may lie at the same place in memory, one after the other: surely where nothing freed is set aside."""
+    client = slow.make(True, 'limits { pipelined_commands = 1 }',
+                       dict(os.environ, GLIBC_TUNABLES='glibc.malloc.tcache_count=0')).client
+    tags = client.start_all([('UID SEARCH SUBJECT "number 7"',), ('UID SEARCH TEXT "x"',)])
+    end_side(client)
+    slow.wait(1, 10)
+    time.sleep(0.7 * GRACE)          # after the first look at it, before the second
+    slow.release(again=True)
+    slow.wait(1, 10)
+    time.sleep(0.6 * GRACE)
+    slow.release()
+    assert [client.wait(tag, timeout=10).status for tag in tags] == ['OK'] * 2
