@@ -97,6 +97,8 @@ enum route {
     ROUTE_BULK, /* on a bulk link; with @feed's mailbox EXAMINEd when one is given */
 };
 
+enum { DESTINATION_AHEAD_MAX = 2 };
+
 struct destination {
     enum route route;
     struct feed *feed;    /* may be NULL, but for ROUTE_FEED */
@@ -109,9 +111,10 @@ struct destination {
     uint32_t highest_uid; /* ROUTE_BULK: the highest UID the command names, the link is brought past
                              it first (design 5.8); else 0 */
     /* Goes out right before the command, on the same link, so many times; what it is answered nobody
-     * hears.  NULL: nothing does.  Borrowed while the request lives. */
+     * hears, and canceled it is with the command.  NULL: nothing does.  Borrowed while the request
+     * lives. */
     const struct outcmd *ahead;
-    unsigned ahead_n;
+    unsigned ahead_n;     /* DESTINATION_AHEAD_MAX at most */
     unsigned ahead_flags; /* of its own: upcmd_flags */
 };
 

@@ -55,6 +55,7 @@ struct request {
     void *arg;
     struct slot *slot;
     struct upcmd *upcmd;
+    struct upcmd *ahead[DESTINATION_AHEAD_MAX]; /* what goes before it, until that is answered */
     uint32_t epoch;
     enum status failed; /* why, when it fails without having been sent */
     struct task task;

@@ -370,10 +370,10 @@ static void refused(struct asking *asking, enum status st, const struct response
 
 static void send(struct asking *asking);
 
-/* Once, where the link may have been lost by it (AGAIN: it was not). */
+/* Once, where the link may have been lost by it (AGAIN: it was not), for those who wait. */
 static bool may_repeat(struct asking *asking, enum status st)
 {
-    if (asking->was_repeated || asking->repeats_n == REPEATS_MAX) {
+    if (asking->asks == NULL || asking->was_repeated || asking->repeats_n == REPEATS_MAX) {
         return false;
     }
     asking->was_repeated = st != AGAIN;

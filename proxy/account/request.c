@@ -11,6 +11,7 @@
 
 #include "feed_p.h"
 #include "base/alloc.h"
+#include "base/check.h"
 
 enum { UTILITY_LOAD_MAX = 16, SENDS_MAX = 8 };
 
@@ -91,11 +92,23 @@ static bool may_be_answered(const struct request *request)
     return oldest == NULL || oldest->epoch > request->epoch;
 }
 
+/* What goes before it is of no use without it: unsent it is dropped. */
+static void drop_ahead(struct request *request)
+{
+    for (size_t i = 0; i < DESTINATION_AHEAD_MAX; i++) {
+        if (request->ahead[i] != NULL) {
+            upcmd_detach(request->ahead[i]);
+            request->ahead[i] = NULL;
+        }
+    }
+}
+
 /* No longer on the link's account of what is under way. */
 static void leave_slot(struct request *request)
 {
     struct slot *slot = request->slot;
     DL_DELETE(request->account->sent, request);
+    drop_ahead(request);
     if (request->is_stream) {
         slot->streams_n--;
     }
@@ -215,13 +228,26 @@ static const struct upcmd_ops request_ops = {
     .done = on_done,
 };
 
-static void send_ahead(const struct request *request, struct slot *slot)
+static void ahead_done(void *arg, enum status st, const struct response *tagged, bool was_sent)
+{
+    struct upcmd **ended = arg;
+    (void)st;
+    (void)tagged;
+    (void)was_sent;
+    *ended = NULL;
+}
+
+static const struct upcmd_ops ahead_ops = {.done = ahead_done};
+
+static void send_ahead(struct request *request, struct slot *slot)
 {
     struct outcmd cmd;
+    CHECK(request->to.ahead_n <= DESTINATION_AHEAD_MAX);
     outcmd_init(&cmd);
     for (unsigned i = 0; i < request->to.ahead_n; i++) {
         outcmd_copy(&cmd, request->to.ahead);
-        link_send(slot->link, &cmd, request->to.ahead_flags, 0, &no_ops, NULL);
+        request->ahead[i] = link_send(slot->link, &cmd, request->to.ahead_flags, 0, &ahead_ops,
+                                      &request->ahead[i]);
     }
     outcmd_fini(&cmd);
 }

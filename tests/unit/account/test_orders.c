@@ -652,6 +652,83 @@ static void test_not_much_goes_on_for_nobody(void **state)
     end_askers(&office);
 }
 
+/* As many as go on for nobody: whoever leaves next is given up. */
+static void leave_many(void)
+{
+    static const char *const programs[] = {"DATE", "SIZE", "ARRIVAL", "DATE SIZE", "SIZE DATE",
+                                           "DATE ARRIVAL", "ARRIVAL DATE", "SIZE ARRIVAL"};
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        put(&asker[2], false, programs[i], "1,3", "UTF-8 ALL");
+        orders_cancel(&asker[2].ask);
+    }
+}
+
+/* What was to number the messages for an order is not sent when nobody wants the order. */
+static void test_what_goes_before_leaves_with_it(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four_of(&office, "SORT ESORT Dovecot");
+    office_rule_add(&office, "UID SORT", "* SORT 1 3\r\n$ OK done\r\n", 0);
+    leave_many();
+    put(&asker[0], false, "FROM", "1,3", "UTF-8 ALL");
+    orders_cancel(&asker[0].ask);
+    office_run_ms(&office, 100);
+    assert_true(remembers(false, "SIZE ARRIVAL", "1,3"));
+    assert_null(strstr(office_log(&office), "FROM"));
+    end_askers(&office);
+}
+
+/* Sent already, it may be answered or not, and its link may be lost. */
+static void test_what_went_before_is_nobodys(void **state)
+{
+    static const char *const answers[] = {"", "* ESEARCH (TAG \"$\") UID COUNT 4\r\n$ OK x\r\n"};
+    for (size_t i = 0; i < 4; i++) {
+        struct office office;
+        (void)state;
+        open_four_of(&office, "SORT ESORT Dovecot");
+        office_rule_add(&office, "SELECT", SELECTED("4", "10"), 0);
+        office_rule_add(&office, "UID SORT RETURN", answers[i % 2], 1);
+        office_rule_add(&office, "UID SORT RETURN", "", 1);
+        office_rule_add(&office, "UID SORT (FROM)", "", 1);
+        office_rule_add(&office, "UID SORT", "* SORT 3 1\r\n$ OK done\r\n", 0);
+        put(&asker[0], false, "FROM", "1,3", "UTF-8 ALL");
+        office_run_ms(&office, 50);
+        assert_non_null(strstr(office_log(&office), "UID SORT (FROM)"));
+        leave_many();
+        if (i < 2) {
+            orders_cancel(&asker[0].ask);
+        }
+        office_cut(office_selected(&office));
+        office_run(&office, all_answered);
+        office_run_ms(&office, 50);
+        assert_int_equal(asker[0].answers_n, i < 2 ? 0 : 1);
+        end_askers(&office);
+    }
+}
+
+/* Nor is what nobody waits for asked twice. */
+static void test_a_lost_link_is_not_made_up_for_to_nobody(void **state)
+{
+    struct office office;
+    (void)state;
+    open_four(&office);
+    office_rule_add(&office, "SELECT", SELECTED("4", "10"), 0);
+    office_rule_add(&office, "UID SORT", "!", 1);
+    office_rule_add(&office, "UID SORT", "* SORT 4 1\r\n$ OK done\r\n", 1);
+    put(&asker[0], false, "DATE", "1,4", "UTF-8 ALL");
+    orders_cancel(&asker[0].ask);
+    office_run_ms(&office, 200);
+    assert_false(remembers(false, "DATE", "1,4"));
+    const char *sent = strstr(office_log(&office), "UID SORT");
+    assert_non_null(sent);
+    assert_null(strstr(sent + 1, "UID SORT"));
+    put(&asker[0], false, "DATE", "1,4", "UTF-8 ALL");
+    office_run(&office, all_answered);
+    expect_order(asker[0].order, "4 1");
+    end_askers(&office);
+}
+
 static void test_large_sets_go_over_a_bulk_link(void **state)
 {
     struct office office;
@@ -763,6 +840,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_threads_of_another_moment_are_not_joined),
         cmocka_unit_test(test_who_leaves),
         cmocka_unit_test(test_not_much_goes_on_for_nobody),
+        cmocka_unit_test(test_what_goes_before_leaves_with_it),
+        cmocka_unit_test(test_what_went_before_is_nobodys),
+        cmocka_unit_test(test_a_lost_link_is_not_made_up_for_to_nobody),
         cmocka_unit_test(test_large_sets_go_over_a_bulk_link),
         cmocka_unit_test(test_a_set_that_is_scattered),
     };
