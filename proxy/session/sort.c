@@ -16,6 +16,7 @@ struct sort_work {
     bool is_answered; /* by the upstream */
     struct search_run run;
     struct search_sets sets; /* is_whole */
+    struct order_ask *ahead; /* the same order, asked for before the messages were known */
     struct order_ask *ask;
     /* The upstream's answer. */
     enum status status;
@@ -241,6 +242,9 @@ static void answer_threads(struct session *session, struct job *job, struct slic
 
 static void fini_sort(struct sort_work *work)
 {
+    if (work->ahead != NULL) {
+        orders_cancel(&work->ahead);
+    }
     search_run_fini(&work->run);
     search_sets_fini(&work->sets);
     order_destroy(&work->order);
@@ -274,8 +278,17 @@ static void on_order(void *arg, const struct order_answer *answer)
     session_wake(work->session);
 }
 
+/* It is remembered, where it may be. */
+static void on_ahead(void *arg, const struct order_answer *answer)
+{
+    struct sort_work *work = arg;
+    (void)answer;
+    work->ahead = NULL;
+}
+
 /* Of @uids; NULL: of those that the criteria select. */
-static enum status ask(struct sort_work *work, const struct bitmap *uids)
+static enum status ask(struct sort_work *work, const struct bitmap *uids, struct order_ask **out,
+                       order_done_fn *done)
 {
     struct session *session = work->session;
     const struct args_search *args = args_of(work->job);
@@ -291,7 +304,7 @@ static enum status ask(struct sort_work *work, const struct bitmap *uids)
                                            false, &criteria);
     if (st == OK) {
         work->has_waited = true;
-        work->ask = orders_ask(feed_orders(session->feed), &question, on_order, work);
+        *out = orders_ask(feed_orders(session->feed), &question, done, work);
     }
     outcmd_fini(&criteria);
     return st;
@@ -317,14 +330,16 @@ static enum step begin(struct session *session, struct job *job)
     if (st == LIMIT) {
         return finish(session, job, "NO [LIMIT] Search too complex");
     }
-    if (st != OK || ask(work, NULL) != OK) {
+    if (st != OK || ask(work, NULL, &work->ask, on_order) != OK) {
         return finish(session, job, "BAD Invalid search");
     }
     return STEP_AGAIN;
 }
 
 /* The upstream has to say which messages they are.  Where they can only be few, their order is asked
- * for in the same flight: of all that may be among them, as the order of UIDs alone is sure. */
+ * for in the same flight: of all that may be among them, as the order of UIDs alone is sure.  Once
+ * they are known the question about them joins it, if it is still under way: until then somebody waits
+ * for it, so that it is not given up for others that nobody does. */
 static void ask_ahead(struct sort_work *work)
 {
     enum { FEW = 1000 };
@@ -338,9 +353,8 @@ static void ask_ahead(struct sort_work *work)
     struct bitmap *candidates = bitmap_copy(work->run.found);
     bitmap_or(candidates, need);
     const struct order_question question = {.program = program_of(work->job), .uids = candidates};
-    if (bitmap_count(candidates) <= FEW && !orders_find(orders, &question, &known) &&
-        ask(work, candidates) == OK) {
-        orders_cancel(&work->ask); /* it goes on, is joined soon, and remembered in any case */
+    if (bitmap_count(candidates) <= FEW && !orders_find(orders, &question, &known)) {
+        (void)ask(work, candidates, &work->ahead, on_ahead); /* if not, it is asked for later */
     }
     bitmap_destroy(&candidates);
 }
@@ -381,8 +395,9 @@ static enum step order_found(struct session *session, struct job *job)
     if (orders_find(feed_orders(session->feed), &question, &known)) {
         return answer(session, job, known.order, known.threads, work->run.found);
     }
-    return ask(work, work->run.found) == OK ? STEP_WAIT
-                                                  : finish(session, job, "BAD Invalid search");
+    return ask(work, work->run.found, &work->ask, on_order) == OK
+               ? STEP_WAIT
+               : finish(session, job, "BAD Invalid search");
 }
 
 static enum step find_messages(struct session *session, struct job *job)

@@ -29,7 +29,13 @@ class Slow:
         is_held = self.holds and any(word in command.args for word in (b'TEXT', b'OLDER', b'SUBJECT', b'DATE'))
         if is_held:
             self.held.append((conn, command))
-        return None if is_held else conn.default(command)
+        return None if is_held else self.told(conn, command)
+
+    def told(self, conn, command):
+        if command.verb != 'UID SORT':
+            return conn.default(command)
+        numbers = ' '.join(str(m.uid) for m in conn.selected.messages)
+        return ('* SORT %s\r\n%s OK done\r\n' % (numbers, command.tag.decode())).encode()
 
     def release(self, again=False):
         """again: the next are held as well."""
@@ -37,7 +43,7 @@ class Slow:
             self.holds = again
             held, self.held = self.held, [] if again else self.held
             for conn, command in held:
-                conn.send(conn.default(command))
+                conn.send(self.told(conn, command))
         self.fake.change(go_on)
 
     def wait(self, number, seconds):
@@ -174,3 +180,35 @@ def test_the_time_to_read_on_is_each_searchs_own(slow):
     time.sleep(0.6 * GRACE)
     slow.release()
     assert [client.wait(tag, timeout=10).status for tag in tags] == ['OK'] * 2
+
+
+def test_an_order_that_is_waited_for_is_asked_once(slow):
+    """It is joined along with the search for its messages; who asked first leaves, and so have as many as may."""
+    slow.make(True)
+    first, *others = sessions(slow, 9)
+    first.start('UID SORT (DATE) UTF-8 ALL')
+    slow.wait(1, 10)
+    tag = slow.client.start('UID SORT (DATE) UTF-8 SUBJECT "number 7"')
+    slow.wait(2, 10)
+    assert [c.verb for _, c in slow.held] == ['UID SORT', 'UID SEARCH']
+    for n, client in enumerate(others):
+        ask_and_go(slow, client, 'UID SORT (%s) UTF-8 ALL' % ' '.join(['SIZE'] * (n % 4 + 1) + ['ARRIVAL'] * (n // 4)))
+    time.sleep(2 * GRACE)            # the others have been let go of
+    first.close()
+    time.sleep(2 * GRACE)
+    slow.release()
+    assert slow.client.wait(tag, timeout=30).named('SORT')[0].data
+    assert len([c for c in slow.fake.seen('UID SORT') if b'(DATE)' in c.args]) == 1
+
+
+def test_an_order_asked_for_by_one_who_left_is_learnt(slow):
+    slow.make(True)
+    client, = sessions(slow, 1)
+    client.start('UID SORT (DATE) UTF-8 SUBJECT "number 7"')
+    slow.wait(2, 10)
+    assert [c.verb for _, c in slow.held] == ['UID SORT', 'UID SEARCH']
+    client.close()
+    time.sleep(2 * GRACE)
+    slow.release()
+    assert slow.client.must('UID SORT (DATE) UTF-8 SUBJECT "number 7"').named('SORT')[0].data
+    assert len(slow.fake.seen('UID SORT')) == 1
