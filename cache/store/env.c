@@ -276,7 +276,6 @@ void env_close(struct env *env)
     env->mdb = NULL;
 }
 
-/* The meta record on disk: checksum, schema, then the fields. */
 void env_hash_name(const struct env_meta *meta, struct slice text,
                    unsigned char out[NAME_HASH_BYTES])
 {
@@ -287,6 +286,7 @@ void env_hash_name(const struct env_meta *meta, struct slice text,
     memcpy(out, canonical.digest, NAME_HASH_BYTES);
 }
 
+/* The meta record on disk: checksum, schema, then the fields. */
 enum { META_BYTES = 8 + 8 + 8 + 8 + ENV_SECRET_BYTES };
 
 static struct key meta_key(void)
