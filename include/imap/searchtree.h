@@ -7,8 +7,8 @@
 #include "imap/outcmd.h"
 #include "imap/seqset.h"
 
-/* DEPTH is of the tree: `OR a OR b c`, `(OR (OR a b) c)` are one OR of three, however many parentheses
- * (NESTING of them) a client makes of it. */
+/* The tree keeps the client's nesting (NESTING levels, and one for a key like UNSEEN).  DEPTH is what is left
+ * of it when ANDs in ANDs and ORs in ORs are one: `OR a OR b c`, `(OR (OR a b) c)` are an OR of three. */
 enum {
     SEARCH_DEPTH_MAX = 32,
     SEARCH_NESTING_MAX = 1024,
@@ -91,7 +91,8 @@ struct search_node {
     unsigned classes;
     struct search_node *child; /* first */
     struct search_node *next;  /* sibling */
-    unsigned height;           /* of what is below it, as parsed */
+    unsigned height;           /* of what is below it, as parsed: see DEPTH */
+    unsigned lists;            /* parentheses around it alone */
     unsigned flag;
     uint64_t number;
     struct slice field;
@@ -103,7 +104,8 @@ struct search_node {
 
 /* Arguments of an unknown key: an atom that is no known key, a number, or none; then every quoted
  * string and literal that follows.  (ANNOTATION and INTHREAD have those of their documents.)  That is
- * guessed, so what such a tree is written as is all that is sure of it: the same words in the same order.
+ * guessed, so what such a tree is written as is all that is sure of it: the same words in the same order,
+ * and all parentheses (but UNSEEN for NOT SEEN).
  * search-key *(SP search-key) up to the end; *root_out is an AND. */
 enum status search_parse(struct lexer *lx, struct arena *arena,
                          struct search_node **root_out) MUST_USE;
@@ -112,7 +114,8 @@ enum status search_parse(struct lexer *lx, struct arena *arena,
 typedef enum status (*search_resolve_fn)(void *arg, const struct search_node *leaf,
                                          struct ranges *out);
 /* Write the tree for an upstream that will be asked UID SEARCH, every set leaf as `UID <set>`; an
- * empty set as NOT ALL, which selects nothing; an OR of many as ORs of two, as deep as must be.
+ * empty set as NOT ALL, which selects nothing; an OR of many as ORs of two, as deep as must be.  As it
+ * was parsed it has the client's form, but for parentheses around one key, and UNSEEN for NOT SEEN.
  * Without charset: the caller writes CHARSET UTF-8 when classes has USES_8BIT.  @resolve may be
  * NULL when there is no set leaf. */
 enum status search_write(const struct search_node *node, search_resolve_fn resolve, void *arg,

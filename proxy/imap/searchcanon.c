@@ -13,7 +13,8 @@
  * node, which only the upstream answers, the first child is never a NOT: else the dual of the negated
  * children is there, under a NOT.  So `NOT a NOT b` and `NOT OR a b` are one, and the positive is what
  * is asked and remembered.
- *   Depth is bounded by the parser: nothing here makes a tree deeper but one grouping per level. */
+ *   Depth is bounded by the parser: nothing here makes a tree deeper but one grouping per level.  ORs in ORs
+ * (a client's chain of a thousand) are one before it is sorted. */
 
 struct nodes {
     struct search_node **at;
@@ -292,6 +293,7 @@ static struct search_node *copy(struct arena *arena, const struct search_node *n
     }
     *made = *node;
     made->next = NULL;
+    made->lists = 0;
     struct search_node **tail = &made->child;
     for (const struct search_node *child = node->child; child != NULL; child = child->next) {
         *tail = copy(arena, child);
@@ -306,6 +308,20 @@ static struct search_node *copy(struct arena *arena, const struct search_node *n
     return made;
 }
 
+static struct search_node *normal(struct arena *arena, const struct search_node *node);
+
+/* The children of an AND (OR), and those of ANDs (ORs) among them. */
+static void add_children(struct nodes *nodes, const struct search_node *node)
+{
+    for (const struct search_node *child = node->child; child != NULL; child = child->next) {
+        if (child->key == node->key) {
+            add_children(nodes, child);
+        } else {
+            add_flat(nodes, node->key, normal(nodes->arena, child));
+        }
+    }
+}
+
 static struct search_node *normal(struct arena *arena, const struct search_node *node)
 {
     struct nodes children = {.arena = arena};
@@ -315,9 +331,7 @@ static struct search_node *normal(struct arena *arena, const struct search_node 
     if (node->key != SEARCH_AND && node->key != SEARCH_OR) {
         return copy(arena, node);
     }
-    for (const struct search_node *child = node->child; child != NULL; child = child->next) {
-        add_flat(&children, node->key, normal(arena, child));
-    }
+    add_children(&children, node);
     return join(&children, node->key);
 }
 

@@ -156,10 +156,11 @@ static void take_args(struct parse *p, const struct searchkey_row *row, struct s
     }
 }
 
-/* @child stands below @node. */
+/* @child stands below @node; of its own kind its children do, as far as depth is concerned. */
 static void rise_above(struct parse *p, struct search_node *node, const struct search_node *child)
 {
-    unsigned height = child->height + 1;
+    bool is_flat = child->key == node->key && (node->key == SEARCH_AND || node->key == SEARCH_OR);
+    unsigned height = child->height + (is_flat ? 0 : 1);
     node->height = height > node->height ? height : node->height;
     if (node->height >= SEARCH_DEPTH_MAX) {
         lexer_fail(p->lx, LIMIT);
@@ -178,23 +179,15 @@ static struct search_node *negate(struct parse *p, struct search_node *child)
     return node;
 }
 
-/* @added comes behind @tail, the last child of @parent (NULL: it is the first); of its own kind its
- * children do, but not beside a volatile key: what may have to go whole keeps the client's form (and no word
- * changes its place where arguments are guessed).  The last one then. */
+/* @added comes behind @tail, the last child of @parent (NULL: it is the first).  A list in a list stays one:
+ * what goes whole goes in the client's form. */
 static struct search_node *append(struct parse *p, struct search_node *parent,
                                   struct search_node *tail, struct search_node *added)
 {
-    const unsigned kept = SEARCH_IS_VOLATILE | SEARCH_IS_GUESSED;
-    bool is_flat = added->key == parent->key && ((parent->classes | added->classes) & kept) == 0;
-    struct search_node *last = is_flat ? added->child : added;
-    *(tail != NULL ? &tail->next : &parent->child) = last;
+    *(tail != NULL ? &tail->next : &parent->child) = added;
     parent->classes |= added->classes;
-    rise_above(p, parent, last);
-    while (last->next != NULL) {
-        last = last->next;
-        rise_above(p, parent, last);
-    }
-    return last;
+    rise_above(p, parent, added);
+    return added;
 }
 
 static struct search_node *take_key(struct parse *p, size_t depth);
@@ -228,9 +221,9 @@ static struct search_node *take_list(struct parse *p, size_t depth)
     lexer_expect(p->lx, '(');
     struct search_node *node = take_and(p, depth, true);
     lexer_expect(p->lx, ')');
-    if (node != NULL && node->child != NULL && node->child->next == NULL &&
-        (node->classes & SEARCH_IS_GUESSED) == 0) {
-        return node->child; /* "(SEEN)" is SEEN: one tree for one meaning */
+    if (node != NULL && node->child != NULL && node->child->next == NULL) {
+        node->child->lists++; /* "(SEEN)" is SEEN: one tree for one meaning */
+        return node->child;
     }
     return node;
 }
@@ -243,7 +236,6 @@ static struct search_node *take_or(struct parse *p, size_t depth)
     struct search_node *right = take_key(p, depth);
     struct search_node *node = lexer_ok(p->lx) ? new_node(p, SEARCH_OR) : NULL;
     if (node != NULL && left != NULL && right != NULL) {
-        node->classes |= left->classes | right->classes;
         (void)append(p, node, append(p, node, NULL, left), right);
     }
     return node;

@@ -1,12 +1,13 @@
 #include "searchkey_p.h"
 
-/* Writing a tree for an upstream, and walking it.  Depth is bounded by the parser. */
+/* Writing a tree for an upstream, and walking it.  Depth is bounded by the parser (SEARCH_NESTING_MAX). */
 
 struct writer {
     struct outcmd *out;
     search_resolve_fn resolve;
     void *arg;
     bool *is_after_bare; /* an unknown key without arguments was written just now */
+    bool is_guessed;     /* "(SEEN)" stays in parentheses: without it may be taken for an argument */
 };
 
 /* RFC 3501 has no key for "nothing"; an empty set cannot be written.  Its NOT is ALL: Courier refuses
@@ -143,19 +144,43 @@ static enum status write_unknown(const struct writer *w, const struct search_nod
     return OK;
 }
 
-/* One search-key: an AND of several goes into parentheses. */
-static enum status write_key(const struct writer *w, const struct search_node *node)
+static void write_parentheses(const struct writer *w, const char *which, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        outcmd_str(w->out, which);
+        *w->is_after_bare = false;
+    }
+}
+
+static unsigned lists_around(const struct writer *w, const struct search_node *node)
+{
+    return w->is_guessed ? node->lists : 0;
+}
+
+static enum status write_not(const struct writer *w, const struct search_node *child)
+{
+    bool is_bare = lists_around(w, child) == 0;
+    if (is_bare && (child->key == SEARCH_FLAG || child->key == SEARCH_KEYWORD)) {
+        outcmd_str(w->out, "UN"); /* UNSEEN, UNKEYWORD */
+        return write_leaf(w, child);
+    }
+    if (is_bare && is_set(child)) {
+        return write_set(w, child, true);
+    }
+    outcmd_str(w->out, "NOT ");
+    return write_key(w, child);
+}
+
+/* An AND of several goes into parentheses. */
+static enum status write_bare(const struct writer *w, const struct search_node *node)
 {
     if (node->key == SEARCH_AND) {
-        if (node->child != NULL && node->child->next == NULL &&
-            (node->classes & SEARCH_IS_GUESSED) == 0) {
+        if (node->child != NULL && node->child->next == NULL) {
             return write_key(w, node->child);
         }
-        *w->is_after_bare = false;
-        outcmd_str(w->out, "(");
+        write_parentheses(w, "(", 1);
         TRY(write_children(w, node));
-        outcmd_str(w->out, ")");
-        *w->is_after_bare = false;
+        write_parentheses(w, ")", 1);
         return OK;
     }
     if (node->key == SEARCH_UNKNOWN) {
@@ -169,25 +194,29 @@ static enum status write_key(const struct writer *w, const struct search_node *n
         outcmd_str(w->out, "FUZZY ");
         return write_key(w, node->child);
     }
-    if (node->key == SEARCH_NOT) {
-        if (node->child->key == SEARCH_FLAG || node->child->key == SEARCH_KEYWORD) {
-            outcmd_str(w->out, "UN"); /* UNSEEN, UNKEYWORD */
-            return write_leaf(w, node->child);
-        }
-        if (is_set(node->child)) {
-            return write_set(w, node->child, true);
-        }
-        outcmd_str(w->out, "NOT ");
-        return write_key(w, node->child);
-    }
-    return write_leaf(w, node);
+    return node->key == SEARCH_NOT ? write_not(w, node->child) : write_leaf(w, node);
+}
+
+/* One search-key. */
+static enum status write_key(const struct writer *w, const struct search_node *node)
+{
+    unsigned lists = lists_around(w, node);
+    write_parentheses(w, "(", lists);
+    TRY(write_bare(w, node));
+    write_parentheses(w, ")", lists);
+    return OK;
+}
+
+static bool is_guessed(const struct search_node *root)
+{
+    return (root->classes & SEARCH_IS_GUESSED) != 0;
 }
 
 enum status search_write(const struct search_node *node, search_resolve_fn resolve, void *arg,
                          struct outcmd *out)
 {
     bool is_after_bare = false;
-    struct writer w = {out, resolve, arg, &is_after_bare};
+    struct writer w = {out, resolve, arg, &is_after_bare, is_guessed(node)};
     return node->key == SEARCH_AND ? write_children(&w, node) : write_key(&w, node);
 }
 
@@ -196,7 +225,7 @@ enum status search_canonical(const struct search_node *node, struct buf *out)
     struct outcmd text;
     outcmd_init(&text);
     bool is_after_bare = false;
-    struct writer w = {&text, NULL, NULL, &is_after_bare};
+    struct writer w = {&text, NULL, NULL, &is_after_bare, is_guessed(node)};
     enum status st = write_key(&w, node);
     if (st == OK && !outcmd_ok(&text)) {
         st = LIMIT;

@@ -56,6 +56,23 @@ def test_long_chains_are_not_too_deep(both, length):
         assert ask(both, program).ok
 
 
+def test_long_chains_beside_what_is_never_kept_are_not_too_deep(dovecot, user, proxy, connect):
+    """Of volatile keys ORs in ORs counted as so many levels: one of 32 senders, or young, was NO [LIMIT]."""
+    dovecot.fill(user, 'INBOX', mailgen.Generator(8).mails(30), create=False)
+    both = connect(proxy.port, user, timeout=30), connect(dovecot.port, user)
+    for client in both:
+        client.select()
+    for chain in chains(100)[:3]:
+        old = ask(both, 'NOT YOUNGER 1000000000 ' + chain)
+        assert old.ok and ask(both, chain).search()
+        for program in ('OR YOUNGER 5 ' + chain, 'OR %s YOUNGER 1000000000' % chain, 'NOT OR OLDER 1000000000 ' + chain,
+                        # a leaf twice, of what is never kept: that goes whole, in the client's form
+                        'OR YOUNGER 5 OR (OLDER 7 YOUNGER 9) OR (NOT OLDER 7 YOUNGER 5) ' + chain,
+                        chain.replace('FROM "x50@example.org"', 'YOUNGER 1000000000')):
+            for _ in range(2):
+                assert ask(both, program).ok
+
+
 def test_a_day_that_there_is_not_is_asked_about_though_nothing_depends_on_it(fake, make_proxy, connect):
     """The server may refuse it, and then so do we."""
     fake.on('UID SEARCH', lambda conn, command: conn.send(command.tag + b' BAD No such day\r\n')

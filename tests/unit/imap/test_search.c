@@ -140,6 +140,13 @@ static void unknown_keys_are_written_anew(void **state)
                                        "FUZZY (FROM \"x\" SEEN)",
                                        "NOT FUZZY UNSEEN",
                                        "OR OR YOUNGER 5 NOT (SEEN YOUNGER 5) UNANSWERED",
+                                       "(SEEN DRAFT) YOUNGER 5",
+                                       "YOUNGER 5 (SEEN DRAFT)",
+                                       "OR OR OR SEEN DRAFT FLAGGED YOUNGER 5",
+                                       "X-FOO (SEEN)",
+                                       "X-FOO ((DRAFT SEEN)) SEEN",
+                                       "X-FOO NOT (SEEN) NOT ((KEYWORD x)) UNSEEN",
+                                       "X-FOO NOT (UID 1) ((X-BAR)) OR (SEEN) (UNSEEN)",
                                        "FILTER on-the-road",
                                        "X-FOO {2}\r\n\xc3\xa4"};
     for (size_t i = 0; i < COUNT(same); i++) {
@@ -149,7 +156,7 @@ static void unknown_keys_are_written_anew(void **state)
     }
     assert_string_equal(written("fuzzy  subject x"), "FUZZY SUBJECT \"x\"");
     assert_string_equal(written("X-FOO {3}\r\na b X-BAR]"), "SYNTAX");
-    assert_string_equal(written("X-FOO {3}\r\na b (SEEN)"), "X-FOO \"a b\" SEEN");
+    assert_string_equal(written("X-FOO {3}\r\na b (SEEN)"), "X-FOO \"a b\" (SEEN)");
     assert_string_equal(written("X-FOO"), "X-FOO");
     assert_string_equal(written("(X-FOO) X-BAR"), "(X-FOO) X-BAR");
     assert_string_equal(written("X-FOO seen"), "X-FOO SEEN");
@@ -226,7 +233,7 @@ static enum status parse_nested(size_t n, const char *open, const char *key, con
     return st;
 }
 
-/* Programs write "one of these hundred senders" in these ways. */
+/* Programs write "one of these hundred senders" in these ways.  It goes as they wrote it. */
 static void what_is_flat_may_be_written_deep(void **state)
 {
     (void)state;
@@ -249,8 +256,49 @@ static void what_is_flat_may_be_written_deep(void **state)
     assert_int_equal(parse_nested(SEARCH_DEPTH_MAX, "NOT ", "FROM c", ""), LIMIT);
     assert_int_equal(parse_nested(SEARCH_DEPTH_MAX, "FUZZY ", "FROM c", ""), LIMIT);
     assert_string_equal(written("OR (OR SEEN (OR FLAGGED DRAFT)) ANSWERED"),
-                        "OR OR SEEN FLAGGED OR DRAFT ANSWERED");
-    assert_string_equal(written("(SEEN (FLAGGED DRAFT)) ANSWERED"), "SEEN FLAGGED DRAFT ANSWERED");
+                        "OR OR SEEN OR FLAGGED DRAFT ANSWERED");
+    assert_string_equal(written("(SEEN (FLAGGED DRAFT)) ANSWERED"), "(SEEN (FLAGGED DRAFT)) ANSWERED");
+}
+
+static const char *chain(size_t n, const char *open, const char *last, const char *close)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&text, open, (int)i);
+    }
+    buf_add_str(&text, last);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&text, close, (int)i);
+    }
+    const char *copy = cstr(buf_slice(&text));
+    buf_fini(&text);
+    return copy;
+}
+
+/* Clients of Gmail ask so; what is not to be kept may go whole, and then as it was written. */
+static void chains_of_what_is_never_kept(void **state)
+{
+    (void)state;
+    const char *const chains[] = {
+        chain(200, "OR X-GM-RAW \"from:a%d\" ", "X-GM-RAW \"last\"", ""),
+        chain(200, "OR ", "X-GM-RAW \"first\"", " X-GM-RAW \"b%d\""),
+        chain(200, "OR X-GM-THRID 9%d ", "X-GM-THRID 8", ""),
+        chain(200, "OR FUZZY FROM \"a%d\" ", "FUZZY FROM \"last\"", ""),
+        chain(100, "OR FROM \"a%d\" ", "YOUNGER 5", ""),
+        chain(100, "OR ", "YOUNGER 5", " FROM \"a%d\""),
+        chain(1, "OR YOUNGER 5 ", chain(100, "OR FROM \"a%d\" ", "SEEN", ""), ""),
+        chain(100, "(FROM \"a%d\" ", "YOUNGER 5 SEEN", ")"),
+        chain(100, "(", "YOUNGER 5 SEEN", " FROM \"a%d\")"),
+        chain(100, "OR X-FOO b%d ", "X-FOO last", ""),
+        chain(SEARCH_NESTING_MAX - 2, "OR X-GM-RAW \"a%d\" ", "UNSEEN", ""),
+    };
+    for (size_t i = 0; i < COUNT(chains); i++) {
+        assert_string_equal(written(chains[i]), chains[i]);
+        assert_true(root->child->height <= 3);
+    }
+    assert_int_equal(parse_nested(SEARCH_DEPTH_MAX / 2, "OR X-GM-RAW a (YOUNGER 5 ", "FROM c", ")"), LIMIT);
+    assert_int_equal(parse_nested(SEARCH_NESTING_MAX, "OR X-GM-RAW a ", "FROM c", ""), LIMIT);
 }
 
 /* What the grammar forbids, and servers take. */
@@ -355,7 +403,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_key_is_written_again), TEST(sets_become_uids),
         TEST(unknown_keys_are_written_anew), TEST(bad_programs), TEST(texts_that_a_server_may_refuse), TEST(bounds),
-        TEST(what_is_flat_may_be_written_deep), TEST(strings_that_are_none), TEST(days_that_there_are_not),
+        TEST(what_is_flat_may_be_written_deep), TEST(chains_of_what_is_never_kept),
+        TEST(strings_that_are_none), TEST(days_that_there_are_not),
         TEST(classes_tell_who_answers),   TEST(canonical_names),  TEST(matching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -414,6 +414,55 @@ static void tangled_trees_are_asked_in_pieces(void **state)
     }
 }
 
+/* N times @open with its number, and @last. */
+static const char *chain(int n, const char *open, const char *last)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    for (int i = 0; i < n; i++) {
+        buf_printf(&text, open, i);
+    }
+    buf_add_str(&text, last);
+    const char *copy = cstr(buf_slice(&text));
+    buf_fini(&text);
+    return copy;
+}
+
+/* What a client writes as a chain is one node, and one part for all of a class. */
+static void chains_are_one(void **state)
+{
+    (void)state;
+    const char *const senders = chain(99, "OR FROM a%d ", "FROM last");
+    const struct {
+        const char *text;
+        size_t parts;
+    } chains[] = {
+        {chain(200, "OR X-GM-RAW a%d ", "X-GM-RAW last"), 1},
+        {chain(200, "OR X-GM-THRID 9%d ", "X-GM-THRID 8"), 1},
+        {chain(200, "OR FUZZY FROM a%d ", "FUZZY FROM last"), 1},
+        {chain(100, "OR FROM a%d ", "YOUNGER 5"), 2},
+        {chain(1, "OR YOUNGER %d ", senders), 2},
+        {chain(1, "NOT OR YOUNGER %d ", senders), 2},
+        /* as deep as may be, in little memory */
+        {chain(SEARCH_NESTING_MAX - 2, "OR X-GM-RAW a%d ", "UNSEEN"), 1},
+        {chain(SEARCH_NESTING_MAX - 2, "OR FROM a%d ", "YOUNGER 5"), 2},
+    };
+    for (size_t i = 0; i < COUNT(chains); i++) {
+        struct search_part at[SEARCH_PARTS_MAX];
+        struct search_node *out;
+        struct arena little;
+        size_t n;
+        arena_init(&little, 1024 * 1024);
+        assert_int_equal(search_normalize(parse(chains[i].text), &little, &out), OK);
+        assert_true(searchmodel_is_canonical(out));
+        assert_int_equal(search_parts(out, SLICE(""), at, &n), OK);
+        assert_int_equal(n, chains[i].parts);
+        arena_reset(&little);
+    }
+    assert_string_equal(parts("OR (OR FROM c (OR TO b YOUNGER 5)) FROM a", ""),
+                        "OR FROM \"a\" OR FROM \"c\" TO \"b\";!?YOUNGER 5");
+}
+
 /* One moment, one question. */
 static void tangled_and_volatile_goes_whole(void **state)
 {
@@ -488,6 +537,7 @@ int main(void)
         TEST(equal_meanings_have_one_form),
         TEST(parts_are_what_the_upstream_answers),
         TEST(tangled_trees_are_asked_in_pieces),
+        TEST(chains_are_one),
         TEST(tangled_and_volatile_goes_whole),
         TEST(names_carry_the_charset_that_matters),
         TEST(bounds),
