@@ -129,6 +129,8 @@ struct request *account_request_stream(struct account *account, struct outcmd *c
                                        void *arg);
 /* No more calls of its ops. */
 void account_request_cancel(struct request **request);
+/* Is it the command of that tag on its link? */
+bool account_request_has_tag(const struct request *request, struct slice tag);
 /* Stop or go on reading the link that carries the request (flow control; nothing while it waits for
  * one).  A pause ends by itself with the request, also a canceled one. */
 void account_request_pause(struct request *request, bool paused);

@@ -54,6 +54,9 @@ struct respdata_esearch {
 struct slice respdata_esearch_tag(const struct response *r);
 enum status respdata_esearch(const struct response *r, struct respdata_esearch *out,
                              struct ranges *all) MUST_USE;
+/* Does it tell all that were found?  None are told by leaving ALL out, unless something else says that
+ * there are some. */
+bool respdata_esearch_is_whole(const struct respdata_esearch *answer);
 
 /* VANISHED [(EARLIER)] set. */
 enum status respdata_vanished(const struct response *r, bool *is_earlier_out,

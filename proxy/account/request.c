@@ -683,6 +683,11 @@ void account_request_pause(struct request *request, bool paused)
     }
 }
 
+bool account_request_has_tag(const struct request *request, struct slice tag)
+{
+    return request->upcmd != NULL && upcmd_has_tag(request->upcmd, tag);
+}
+
 void account_request_cancel(struct request **request)
 {
     struct request *gone = *request;

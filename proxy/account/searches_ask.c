@@ -119,7 +119,7 @@ static void take_uids(struct search_piece *piece, const struct ranges *uids)
     }
 }
 
-/* Without ALL it tells which ones only when there are none; an iCloud tells COUNT whatever is asked. */
+/* An iCloud tells COUNT whatever is asked.  What names messages by number is of no use either. */
 static void take_extended(struct search_piece *piece, const struct response *response)
 {
     struct respdata_esearch answer;
@@ -127,9 +127,11 @@ static void take_extended(struct search_piece *piece, const struct response *res
     ranges_init(&uids, 0);
     if (respdata_esearch(response, &answer, &uids) != OK) {
         piece->is_garbled = true;
-    } else if (answer.is_uid && (answer.has_all || !answer.has_count || answer.count == 0)) {
+    } else if (answer.is_uid && respdata_esearch_is_whole(&answer)) {
         piece->has_answer = true;
         take_uids(piece, &uids);
+    } else if (!piece->is_extended && (answer.has_all || !respdata_esearch_is_whole(&answer))) {
+        piece->is_garbled = true; /* else taken for "none" */
     }
     ranges_fini(&uids);
 }
@@ -137,7 +139,7 @@ static void take_extended(struct search_piece *piece, const struct response *res
 static bool is_its_esearch(const struct search_piece *piece, const struct response *response)
 {
     return response->kind == RESPONSE_ESEARCH && piece->request != NULL &&
-           upcmd_has_tag(piece->request->upcmd, respdata_esearch_tag(response));
+           account_request_has_tag(piece->request, respdata_esearch_tag(response));
 }
 
 static bool on_extended(void *arg, const struct response *response)
@@ -184,12 +186,14 @@ static void share_out(const struct search_piece *piece)
     }
 }
 
-/* Of what is asked about there are no more messages.  1: of a mailbox that may have none any is asked
- * about to hear a word. */
-static uint32_t most_hits(const struct feed *feed)
+/* Of what is asked about there are no more messages: the dead are asked about while a view has them, and
+ * a link that has not been told answers for them.  1: of a mailbox that may have none any is asked about
+ * to hear a word. */
+static uint64_t most_hits(const struct feed *feed)
 {
-    const uint32_t counts[] = {mailbox_exists(feed->mailbox), feed->selected.exists, feed->exists};
-    uint32_t most = 1;
+    const uint64_t counts[] = {mailbox_exists(feed->mailbox) + ranges_count(&feed->dead),
+                               feed->selected.exists, feed->exists};
+    uint64_t most = 1;
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         most = counts[i] > most ? counts[i] : most;
     }

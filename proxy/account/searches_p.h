@@ -56,7 +56,7 @@ struct search_piece {
     struct outcmd plain;    /* to be sent again as */
     struct bitmap *asked, *hit;
     struct search_sifted sifted;
-    uint32_t most;          /* messages there are of what was asked about, at most */
+    uint64_t most;          /* messages there are of what was asked about, at most */
     bool is_extended;       /* ESEARCH was asked for */
     bool has_answer;        /* and came */
     bool is_garbled;        /* some of what came could not be read */

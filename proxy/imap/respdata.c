@@ -329,6 +329,12 @@ enum status respdata_esearch(const struct response *r, struct respdata_esearch *
     return out->has_all ? parse_set(set, all) : OK;
 }
 
+bool respdata_esearch_is_whole(const struct respdata_esearch *answer)
+{
+    bool has_some = answer->has_min || answer->has_max || (answer->has_count && answer->count > 0);
+    return answer->has_all || !has_some;
+}
+
 enum status respdata_vanished(const struct response *r, bool *is_earlier_out, struct ranges *out)
 {
     struct lexer lx = lexer_of(r);

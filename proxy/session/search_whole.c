@@ -3,16 +3,34 @@
 #include "imap/respdata.h"
 #include "search_p.h"
 
+/* A server of RFC 9051 alone tells ESEARCH whatever is asked. */
+static bool is_its_esearch(const struct search_run *run, const struct response *response)
+{
+    return response->kind == RESPONSE_ESEARCH && run->whole.request != NULL &&
+           account_request_has_tag(run->whole.request, respdata_esearch_tag(response));
+}
+
+/* False: it cannot be read, or does not say which. */
+static bool read_answer(const struct response *response, struct ranges *out)
+{
+    struct respdata_esearch answer;
+    uint64_t modseq;
+    if (response->kind == RESPONSE_SEARCH) {
+        return respdata_search(response, out, &modseq) == OK;
+    }
+    return respdata_esearch(response, &answer, out) == OK && respdata_esearch_is_whole(&answer) &&
+           (answer.is_uid || !answer.has_all);
+}
+
 static bool on_untagged(void *arg, const struct response *response)
 {
     struct search_run *run = arg;
-    uint64_t modseq;
     struct ranges some;
-    if (response->kind != RESPONSE_SEARCH) {
+    if (response->kind != RESPONSE_SEARCH && !is_its_esearch(run, response)) {
         return false;
     }
     ranges_init(&some, 0);
-    if (respdata_search(response, &some, &modseq) == OK) {
+    if (read_answer(response, &some)) {
         bitmap_add_ranges(run->found, &some);
     } else {
         run->whole.is_garbled = true;

@@ -56,6 +56,21 @@ def test_unreadable_answer_is_not_taken_for_none(fake, start, line, criteria):
     assert client.must('UID SEARCH ' + criteria).search() == HITS
 
 
+@pytest.mark.parametrize('criteria', ['SUBJECT "river"', MANY + 'SUBJECT "river"'], ids=['part', 'whole'])
+@pytest.mark.parametrize('told, hits', [(b' UID ALL 3,6', HITS), (b' UID COUNT 0', []), (b'', []), (b' UID COUNT 2', None), (b' ALL 3,6', None)])
+def test_search_answered_by_esearch(fake, start, criteria, told, hits):
+    """RFC 9051: to SEARCH without RETURN, too; what does not tell which messages is not "none"."""
+    fake.capabilities = PLAIN
+    client = start()
+    client.must('FETCH 1:* (FLAGS)')
+    answering(fake, b'* ESEARCH (TAG "$")' + told)
+    result = client.cmd('UID SEARCH ' + criteria)
+    if hits is None:
+        assert (result.status, result.code) == ('NO', 'UNAVAILABLE'), result
+    else:
+        assert result.ok and result.search() == hits, result
+
+
 def test_part_of_an_answer_is_not_taken_for_all(fake, start):
     """RFC 9738: the server has looked at some of the messages only."""
     client = start()

@@ -210,6 +210,29 @@ static void test_search_answered_by_esearch(void **state)
     finish(&office);
 }
 
+/* Told by number, or how many there are alone: not which.  That there are none may be told in any way. */
+static void test_search_answered_by_an_esearch_that_does_not_tell(void **state)
+{
+    static const struct {
+        const char *told;
+        bool is_answer;
+    } cases[] = {{"ALL 3", false},       {"UID COUNT 2", false}, {"COUNT 2", false},
+                 {"UID MIN 3", false},   {"UID MAX 3", false},   {"COUNT 0", true},
+                 {"UID COUNT 0", true},  {"UID", true},          {"UID COUNT 1 ALL 3", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct office office;
+        char answer[100];
+        begin_with(&office, CAPS, 0);
+        snprintf(answer, sizeof(answer), "* ESEARCH (TAG \"$\") %s\r\n$ OK done\r\n", cases[i].told);
+        office_rule_add(&office, "UID SEARCH", answer, 1);
+        find_out(&office, "FROM a", "1,3");
+        assert_int_equal(asker[0].status, cases[i].is_answer ? OK : PROTOCOL);
+        assert_string_equal(known_of("FROM a"), !cases[i].is_answer ? "never" : i == 8 ? "1,3 / 3" : "1,3 / ");
+        finish(&office);
+    }
+}
+
 /* It is not taken for "none", nor for what of it could be read: asked again plainly, once. */
 static void test_answers_that_make_no_sense(void **state)
 {
@@ -242,6 +265,37 @@ static void test_more_than_was_asked_about(void **state)
     find_out(&office, "FROM a", "3,7");
     assert_string_equal(asker[0].hit, "3,7");
     assert_string_equal(known_of("FROM a"), "3,7 / 3,7");
+    finish(&office);
+}
+
+static bool all_five(struct office *office)
+{
+    (void)office;
+    return mailbox_exists(box()) == 5;
+}
+
+static bool one_is_left(struct office *office)
+{
+    (void)office;
+    return mailbox_exists(box()) == 1;
+}
+
+/* A view has them yet, and a link that has not been told of their end answers for them. */
+static void test_more_hits_than_messages_are_left(void **state)
+{
+    struct office office;
+    (void)state;
+    begin_with(&office, CAPS, 0);
+    office_rule_add(&office, "UID FETCH 8:*",
+                    "* 5 FETCH (UID 8 FLAGS () MODSEQ (7))\r\n$ OK done\r\n", 1);
+    office_rule_add(&office, "UID SEARCH", "* SEARCH 1 3 5 7 8\r\n$ OK done\r\n", 1);
+    office_push(&office, "* 5 EXISTS\r\n");
+    office_run(&office, all_five);
+    office_push(&office, "* VANISHED 1,3,5,7\r\n");
+    office_run(&office, one_is_left);
+    find_out(&office, "FROM a", "1,3,5,7,8");
+    assert_int_equal(asker[0].status, OK);
+    assert_string_equal(asker[0].hit, "1,3,5,7:8");
     finish(&office);
 }
 
@@ -454,8 +508,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_poor_esearch),
         cmocka_unit_test(test_esearch_answered_by_search),
         cmocka_unit_test(test_search_answered_by_esearch),
+        cmocka_unit_test(test_search_answered_by_an_esearch_that_does_not_tell),
         cmocka_unit_test(test_answers_that_make_no_sense),
         cmocka_unit_test(test_more_than_was_asked_about),
+        cmocka_unit_test(test_more_hits_than_messages_are_left),
         cmocka_unit_test(test_refusals_are_not_kept),
         cmocka_unit_test(test_answers_in_part_are_not_kept),
         cmocka_unit_test(test_refused_for_an_expunge),
