@@ -602,7 +602,7 @@ void feed__tagged_ok(struct feed *feed, const struct response *tagged)
         return;
     }
     feed->tagged_ms = now_ms(feed);
-    if (feed->is_doubted) {
+    if (feed__has_doubts(feed)) {
         feed__stir(feed);
     }
     if (!feed__count_is_true(feed)) {

@@ -121,6 +121,9 @@ bool feed__forget_model(struct feed *feed)
         feed__destroy(feed);
         return false;
     }
+    for (size_t i = 0; i < DOUBT_KINDS; i++) { /* what is doubted is looked into at once again */
+        feed->doubts[i].wait_ms = feed->doubts[i].next_ms = 0;
+    }
     feed->knows = FEED_KNOWS_NOTHING;
     feed->is_mapped = false;
     feed->is_qresync = false; /* what it told was of that model */
@@ -209,43 +212,87 @@ bool feed__last_check(struct feed *feed)
     return ask(feed, last_check_done);
 }
 
+/* --- doubts --------------------------------------------------------------------------------------- */
+
+bool feed__has_doubts(const struct feed *feed)
+{
+    return feed->was_emptied || feed->doubts[DOUBT_COMPLAINT].is_open ||
+           feed->doubts[DOUBT_UIDVALIDITY].is_open;
+}
+
+void feed__forget_doubts(struct feed *feed)
+{
+    feed->was_emptied = false;
+    for (size_t i = 0; i < DOUBT_KINDS; i++) {
+        feed->doubts[i].is_open = false;
+    }
+}
+
+static uint64_t now_ms(const struct feed *feed)
+{
+    return evloop_now_ms(account__loop(feed->account));
+}
+
+/* A server that goes on giving rise to it for nothing is asked ever more rarely: a SELECT without
+ * CONDSTORE is a scan of all flags. */
+static void look_into(struct feed_doubt *doubt, uint64_t now)
+{
+    bool is_old = doubt->wait_ms == 0 || now >= doubt->next_ms + DOUBT_WAIT_LAST_MS;
+    uint64_t wait = is_old ? DOUBT_WAIT_MS : 2 * doubt->wait_ms;
+    doubt->wait_ms = wait < DOUBT_WAIT_LAST_MS ? wait : DOUBT_WAIT_LAST_MS;
+    doubt->next_ms = now + doubt->wait_ms;
+}
+
 /* T6: to who is inside a mailbox that others delete or rename Cyrus tells all messages gone, and then
  * lets them sit in an empty one, while a SELECT of it is refused.  So a mailbox that has lost its last
  * message is selected anew when nothing else is under way on its link: it is, or it is not. */
 void feed__check_doubts(struct feed *feed)
 {
-    bool is_live = feed->state == FEED_LIVE;
-    feed->was_emptied = feed->was_emptied && is_live && feed->exists == 0;
-    feed->is_doubted = feed->is_doubted && is_live;
-    if ((feed->was_emptied || feed->is_doubted) && slot__is_ready(feed->slot) &&
-        link_load(feed->slot->link) == 0) {
-        LOG(LOG_INFO, "feed", "msg=\"selected anew\" account=%s mailbox=%s why=%s",
-            feed->account->name, LOG_Q(feed_name(feed)), feed->is_doubted ? "doubt" : "emptied");
-        feed->was_emptied = false;
-        feed->is_doubted = false;
-        feed__recheck(feed);
+    struct feed_doubt *named = &feed->doubts[DOUBT_UIDVALIDITY];
+    uint64_t now = now_ms(feed);
+    bool is_due = false;
+    feed->was_emptied = feed->was_emptied && feed->exists == 0;
+    named->is_open = named->is_open && feed->doubted_uidvalidity != mailbox_uidvalidity(feed->mailbox);
+    for (size_t i = 0; i < DOUBT_KINDS; i++) {
+        is_due = is_due || (feed->doubts[i].is_open && now >= feed->doubts[i].next_ms);
+    }
+    if ((!feed->was_emptied && !is_due) || !slot__is_ready(feed->slot) ||
+        link_load(feed->slot->link) > 0) {
+        return;
+    }
+    for (size_t i = 0; i < DOUBT_KINDS; i++) {
+        if (feed->doubts[i].is_open) {
+            look_into(&feed->doubts[i], now);
+        }
+    }
+    LOG(LOG_INFO, "feed", "msg=\"selected anew\" account=%s mailbox=%s why=%s", feed->account->name,
+        LOG_Q(feed_name(feed)), is_due ? "doubt" : "emptied");
+    feed__recheck(feed);
+}
+
+/* While it synchronises, too: the SELECT may be of before. */
+static void doubt(struct feed *feed, enum feed_doubt_kind kind)
+{
+    if (feed->state == FEED_LIVE || feed->state == FEED_SYNCING) {
+        feed->doubts[kind].is_open = true;
+        feed__stir(feed);
     }
 }
 
-void feed__doubt(struct feed *feed)
+void feed__doubt(struct feed *feed, uint32_t uidvalidity)
 {
-    if (feed->state == FEED_LIVE) {
-        feed->is_doubted = true;
-        feed__stir(feed);
-    }
+    feed->doubted_uidvalidity = uidvalidity;
+    doubt(feed, DOUBT_UIDVALIDITY);
 }
 
 /* Dovecot lets who is inside go on in what was deleted, by "* NO Internal error" at each NOOP and in
  * IDLE.  Others warn so of a full disk (RFC 3501 7.1.2), so that it is not asked about each time. */
 void feed__complained(struct feed *feed, const struct response *response)
 {
-    enum { COMPLAINT_MS = 60 * 1000 };
-    uint64_t now_ms = evloop_now_ms(account__loop(feed->account));
     bool is_unexplained = response->code == CODE_NONE || response->code == CODE_SERVERBUG ||
                           response->code == CODE_NONEXISTENT;
     if (feed->state == FEED_LIVE && is_unexplained &&
-        (feed->complained_ms == 0 || now_ms - feed->complained_ms >= COMPLAINT_MS)) {
-        feed->complained_ms = now_ms;
-        feed__doubt(feed);
+        now_ms(feed) >= feed->doubts[DOUBT_COMPLAINT].next_ms) {
+        doubt(feed, DOUBT_COMPLAINT);
     }
 }

@@ -8,6 +8,7 @@
 #include "account/plan.h"
 #include "imap/respdata.h"
 #include "imap/respfetch.h"
+#include "feed_check_p.h"
 #include "feed_tell_p.h"
 #include "links_p.h"
 #include "orders_p.h"
@@ -127,8 +128,8 @@ struct feed {
     bool has_compared;   /* and they were told of */
     bool was_emptied;    /* by an upstream that told its last message gone */
     bool wants_recheck;  /* to be selected anew once it is live */
-    bool is_doubted;     /* to be selected anew when nothing is under way: feed_check.c */
-    uint64_t complained_ms; /* when that was last for an untagged NO or BAD; 0: never */
+    struct feed_doubt doubts[DOUBT_KINDS];
+    uint32_t doubted_uidvalidity; /* what was named: of DOUBT_UIDVALIDITY */
     uint64_t tagged_ms;  /* last complete round trip */
     struct budget_place place;
     unsigned syncs_failed;

@@ -631,6 +631,7 @@ static void forget_told(struct feed *feed)
     feed->must_check = false;
     feed->must_prove = false;
     feed->wants_recheck = false;
+    feed__forget_doubts(feed);
     feed->is_scanning = false;
     feed->is_fill = false;
     feed->is_filling_holes = false;

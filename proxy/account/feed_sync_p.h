@@ -76,11 +76,14 @@ bool feed__check_identity(struct feed *feed);
 bool feed__last_check(struct feed *feed);
 void feed__check_answer(struct feed *feed, const struct response *response);
 void feed__drop_records(struct feed *feed);
-/* Its link may be in another mailbox than its name is of: it is selected anew when nothing is under way. */
-void feed__doubt(struct feed *feed);
-/* So it seems by an untagged NO or BAD. */
+/* Its link may be in another mailbox than its name is of: it is selected anew when nothing is under way.
+ * So it seems by a UIDVALIDITY that was named for it; by an untagged NO or BAD. */
+void feed__doubt(struct feed *feed, uint32_t uidvalidity);
 void feed__complained(struct feed *feed, const struct response *response);
+bool feed__has_doubts(const struct feed *feed);
 void feed__check_doubts(struct feed *feed);
+/* SELECT is about to settle them. */
+void feed__forget_doubts(struct feed *feed);
 /* --- feed_early.c --- */
 /* Snapshot of what SELECT has answered. */
 void feed__answered(struct feed *feed);

@@ -100,8 +100,9 @@ void account_name_told(struct account *account, struct slice mailbox, const stru
     bool is_told = response->code == CODE_APPENDUID ? respdata_appenduid(response, &told) == OK
                    : response->code == CODE_COPYUID && respdata_copyuid(response, &told) == OK;
     struct feed *feed = is_told ? account_find_feed(account, mailbox) : NULL;
-    if (feed != NULL && (told.uidvalidity > 0 ? told.uidvalidity : 1) != mailbox_uidvalidity(feed->mailbox)) {
-        feed__doubt(feed);
+    uint32_t uidvalidity = is_told && told.uidvalidity > 0 ? told.uidvalidity : 1;
+    if (feed != NULL && uidvalidity != mailbox_uidvalidity(feed->mailbox)) {
+        feed__doubt(feed, uidvalidity);
     }
 }
 

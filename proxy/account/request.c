@@ -208,6 +208,8 @@ static void on_done(void *arg, enum status st, const struct response *tagged, bo
     }
     if (st == OK && slot->role == SLOT_FEED) {
         feed__tagged_ok(slot->feed, tagged);
+    } else if (tagged != NULL && slot->role == SLOT_FEED) {
+        feed__stir(slot->feed); /* what waits for a quiet link */
     }
     if (is_worthless(request)) {
         st = CANCELED;

@@ -1,5 +1,6 @@
 /* Feeds against an upstream in the same loop: opening, the ladder, orders of untagged responses,
  * links lost at each stage, mailboxes that are not what they were. */
+#include "../../../proxy/account/feed_p.h"
 #include "guest_fixture.h"
 
 static void expect_uids(const char *text)
@@ -437,6 +438,36 @@ static void test_search_and_probe_both_refused(void **state)
     end(&office);
 }
 
+static bool selects_anew(struct office *office)
+{
+    buf_reset(&office->log);
+    refresh(office);
+    office_run_ms(office, 20);
+    return strstr(office_log(office), "SELECT") != NULL;
+}
+
+/* RFC 3501 7.1.2: "* NO Disk is 98% full, please delete unnecessary data", at each NOOP. */
+static void test_warnings_without_end_are_looked_into_ever_more_rarely(void **state)
+{
+    static const uint64_t waits_s[] = {60, 120, 240, 480, 960, 1920, 3600, 3600};
+    struct office office;
+    (void)state;
+    begin(&office);
+    open_three(&office);
+    office_rule_add(&office, "SELECT", SELECTED("3", "4", "10"), 0);
+    office_rule_add(&office, "NOOP", "* NO Disk is 98% full\r\n$ OK done\r\n", 0);
+    struct feed_doubt *doubt = &guest[0].feed_user.feed->doubts[DOUBT_COMPLAINT];
+    for (size_t i = 0; i < sizeof(waits_s) / sizeof(waits_s[0]); i++) {
+        assert_true(selects_anew(&office));
+        assert_int_equal(doubt->wait_ms, waits_s[i] * 1000);
+        assert_false(selects_anew(&office));
+        assert_true(doubt->next_ms > evloop_now_ms(office.loop) + doubt->wait_ms - 10000);
+        doubt->next_ms = evloop_now_ms(office.loop); /* so long has it been */
+    }
+    assert_int_equal(guest[0].gone_n, 0);
+    end(&office);
+}
+
 /* One NO that speaks of the moment does not throw the sessions out. */
 static void test_reselect_unavailable_for_a_moment(void **state)
 {
@@ -611,6 +642,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_uidvalidity_changed_while_away),
         cmocka_unit_test(test_uidnext_fell_while_away),
         cmocka_unit_test(test_search_and_probe_both_refused),
+        cmocka_unit_test(test_warnings_without_end_are_looked_into_ever_more_rarely),
         cmocka_unit_test(test_reselect_unavailable_for_a_moment),
         cmocka_unit_test(test_mailbox_gone_while_away),
         cmocka_unit_test(test_open_refused),
