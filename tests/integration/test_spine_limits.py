@@ -141,12 +141,13 @@ def test_t43_deep_nesting_and_long_sets_are_refused_not_followed(limited, user, 
     client = connect(limited.port, user)
     client.select()
     for command in ('SEARCH ' + '(' * 2_000 + 'ALL' + ')' * 2_000, 'SEARCH ' + 'NOT ' * 1_900 + 'ALL',
-                    'SEARCH ' + 'OR ' * 1_000 + 'ALL ' * 1_001, 'FETCH 1 ' + '(' * 3_000,
+                    'SEARCH ' + 'OR ALL (SEEN ' * 1_000 + 'ALL' + ')' * 1_000, 'FETCH 1 ' + '(' * 3_000,
                     'FETCH ' + ','.join(['1:3'] * 2_000) + ' BODY.PEEK[' + '1.' * 200 + '1]',
                     'LIST "" ' + '(' * 3_000, 'ID ' + '(' * 3_000):
         result = client.cmd(command)
         assert result.status in ('NO', 'BAD') or command.startswith('FETCH 1:3'), command[:30]
         client.must('NOOP')
+    assert client.must('SEARCH ' + 'OR ' * 1_000 + 'SEEN ' * 1_000 + 'ALL').search() == [1, 2, 3]  # wide, not deep
 
 
 def test_half_a_command_and_silence_hold_up_nobody(limited, user, connect):
