@@ -279,8 +279,12 @@ static void doubt(struct feed *feed, enum feed_doubt_kind kind)
     }
 }
 
+/* One that was not true is looked into more rarely; another at once. */
 void feed__doubt(struct feed *feed, uint32_t uidvalidity)
 {
+    if (uidvalidity != feed->doubted_uidvalidity) {
+        feed->doubts[DOUBT_UIDVALIDITY].next_ms = 0;
+    }
     feed->doubted_uidvalidity = uidvalidity;
     doubt(feed, DOUBT_UIDVALIDITY);
 }

@@ -169,6 +169,22 @@ def test_uidvalidity_named_wrong_each_time_is_looked_into_once(begin, connect): 
     assert client.must('UID SEARCH ALL').search() == list(range(1, 9))
 
 
+def test_t6_made_anew_after_a_wrong_name(begin, connect):  # noqa: F811
+    """That one UIDVALIDITY was not true delays nothing that another shows."""
+    fake, proxy = begin('qresync', 2, upstream='')
+    ladder.fill(fake.mailbox('Box'), 2)
+    inside, client = connect(proxy.port, 'anna'), connect(proxy.port, 'anna')
+    inside.select('Box')
+    inside.must('FETCH 1:* (FLAGS)')
+    fake.on('APPEND', naming(999), times=1)
+    client.append('Box', NEW)
+    tools.wait_until(lambda: selects(fake) == 2, what='SELECT')
+    inside.must('NOOP')
+    tag = made_anew(fake, client)
+    assert client.wait(tag).code_args == b'2000 1'
+    assert b'BYE' in tools.until_bye(inside)[-1].raw
+
+
 def test_warnings_without_end_are_looked_into_once(begin, connect):  # noqa: F811
     """"* NO" is a warning, too (RFC 3501 7.1.2): a server that gives it each time is not asked for ever."""
     fake, proxy = begin('qresync', 3, upstream='')
