@@ -268,7 +268,8 @@ static void trim(void *arg)
             continue;
         }
         if (!is_excess && entry->is_dirty) {
-            searches__write_entry(entry, NULL); /* to be read again from there */
+            /* to be read again from there */
+            searches__write_entry(entry, searches__kept_uidnext(searches), NULL);
         }
         forget(entry);
         n--;

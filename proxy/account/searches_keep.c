@@ -108,8 +108,7 @@ static bool pack(const struct search_entry *entry, uint32_t uidnext, struct buf 
     return buf_ok(out);
 }
 
-/* What the kept model knows of, after it has been told what it may be told now; 0: there is none. */
-static uint32_t kept_uidnext(const struct searches *searches)
+uint32_t searches__kept_uidnext(const struct searches *searches)
 {
     if (searches->feed->state == FEED_LIVE) {
         feed__persist(searches->feed);
@@ -117,10 +116,10 @@ static uint32_t kept_uidnext(const struct searches *searches)
     return store_state_uidnext(store_of(searches), searches->store_id);
 }
 
-void searches__write_entry(struct search_entry *entry, const struct bitmap *there)
+void searches__write_entry(struct search_entry *entry, uint32_t uidnext, const struct bitmap *there)
 {
     struct searches *searches = entry->searches;
-    uint32_t highest, uidnext = kept_uidnext(searches);
+    uint32_t highest;
     struct buf octets;
     if (there != NULL) {
         bitmap_and(entry->known, there);
@@ -145,6 +144,7 @@ void searches__write(struct searches *searches)
 {
     struct search_entry *entry;
     struct bitmap *there = NULL;
+    uint32_t uidnext = 0;
     bool has_looked = false;
     if (searches == NULL) {
         return;
@@ -155,9 +155,10 @@ void searches__write(struct searches *searches)
         }
         if (!has_looked) {
             there = present(searches->feed);
+            uidnext = searches__kept_uidnext(searches);
             has_looked = true;
         }
-        searches__write_entry(entry, there);
+        searches__write_entry(entry, uidnext, there);
     }
     if (has_looked) {
         LOG(LOG_DEBUG, "searches", "msg=written account=%s mailbox=%s",

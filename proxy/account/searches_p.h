@@ -174,6 +174,8 @@ void searches__used(const struct search_entry *entry);
 /* May be NULL. */
 void searches__write(struct searches *searches);
 void searches__write_soon(struct searches *searches);
-void searches__write_entry(struct search_entry *entry, const struct bitmap *present);
+/* What the kept model knows of, after it has been told what it may be told now; 0: there is none. */
+uint32_t searches__kept_uidnext(const struct searches *searches);
+void searches__write_entry(struct search_entry *entry, uint32_t kept_uidnext, const struct bitmap *present);
 
 #endif
