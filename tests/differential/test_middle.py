@@ -162,17 +162,23 @@ def test_only_the_end_of_a_field_list_may_be_told_wrong(server):
     client.close()
 
 
-@pytest.mark.parametrize('options,saved', [
-    ('SAVE', {1, 2}), ('SAVE ALL MIN', {1, 2}), ('COUNT SAVE', {1, 2}), ('SAVE MIN', {1}), ('MAX MIN SAVE', {1, 2}),
-    ('ALL', None),
-])
-def test_what_was_saved_is_set_right(server, options, saved):
+def three_mails(server):
+    """A client of a new user, and what a session sees that has opened the INBOX."""
     client = server.client(server.new_user())
     for _ in range(3):
         client.append('INBOX', MAIL)
     view = model.View('s')
     view.open('INBOX', False)
     view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3)]
+    return client, view
+
+
+@pytest.mark.parametrize('options,saved', [
+    ('SAVE', {1, 2}), ('SAVE ALL MIN', {1, 2}), ('COUNT SAVE', {1, 2}), ('SAVE MIN', {1}), ('MAX MIN SAVE', {1, 2}),
+    ('ALL', None),
+])
+def test_what_was_saved_is_set_right(server, options, saved):
+    client, view = three_mails(server)
     op = generate.Op(0, 'UID SEARCH', returns=options.split(), charset=None,
                      tree=['or', ['key', '1'], ['key', 'UID', '2']])
     assert second_opinion(client).saved(op, view) == saved
@@ -228,12 +234,7 @@ def test_order_by_the_dates_in_the_headers(server, program, told, is_right):
     ('THREAD', [[1], [2]], False),
 ])
 def test_threads_are_right_as_the_server_tells_them_at_last(server, verb, threads, is_right):
-    client = server.client(server.new_user())
-    for _ in range(3):
-        client.append('INBOX', MAIL)
-    view = model.View('s')
-    view.open('INBOX', False)
-    view.messages = [model.Message(uid, frozenset()) for uid in (1, 2, 3)]
+    client, view = three_mails(server)
     op = generate.Op(0, verb, pieces=[verb + ' ORDEREDSUBJECT UTF-8 ALL'])
     assert second_opinion(client).threads(op, view, types.SimpleNamespace(threads=threads)) == is_right
     op.meta['pieces'] = [verb + ' REFS UTF-8 ALL']
